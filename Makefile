@@ -1,0 +1,35 @@
+# `make demo` and `make test`: each makes .venv on first use and needs nothing but Python and, where permitted, apt-get.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LIBRARIES := $(VENV)/.libraries
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo test lint install clean
+
+demo: install
+	$(BIN)/xmodal demo
+
+test: install lint
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+install: $(READY) $(LIBRARIES)
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(LIBRARIES): tools/system_libraries.sh
+	sh tools/system_libraries.sh
+	mkdir -p $(VENV) && touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

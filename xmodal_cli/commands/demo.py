@@ -1,0 +1,5 @@
+"""xmodal demo."""
+
+
+def demo() -> None:
+    """To be replaced."""

@@ -1,0 +1,5 @@
+"""xmodal doctor."""
+
+
+def doctor() -> None:
+    """To be replaced."""

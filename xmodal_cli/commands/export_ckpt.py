@@ -1,0 +1,5 @@
+"""xmodal export_ckpt."""
+
+
+def export_ckpt() -> None:
+    """To be replaced."""

@@ -1,0 +1,5 @@
+"""xmodal pretrain."""
+
+
+def pretrain() -> None:
+    """To be replaced."""

@@ -1,0 +1,39 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xmodal_core import plugins
+
+
+def _known(kind: plugins.Kind) -> str:
+    return ", ".join(plugins.names(kind))
+
+
+DatasetName = Annotated[
+    str,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        help=f"Data set: {_known(plugins.DATASET)}. 'sample' is a generated drive, made on first use.",
+    ),
+]
+Root = Annotated[
+    Path | None, typer.Option("--root", metavar="DIR", help="The data set's folder. Not needed for 'sample'.")
+]
+Split = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="Which split; each data set has a default of its own.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings, as the tuner writes it.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One setting, e.g. units.instances.radius=0.6; may be repeated."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", min=0)]
+Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]

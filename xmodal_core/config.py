@@ -1,0 +1,178 @@
+"""Settings: one place that the command's help, the README's table, the YAML file and the tuner's sliders come from.
+
+Every settings class extends ``Settings``; every number in it is made with ``setting``, which asks for bounds, a unit
+and a line of plain words. ``resolve`` lays a YAML file and ``--set a.b=value`` over the defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from xmodal_core.errors import InputError
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys forbidden, defaults checked too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+SECTIONS = ("dataset", "units", "augment", "teacher", "network", "method", "train")
+"""The parts of an experiment's settings file, in the order of the way through."""
+
+
+def setting(
+    default: Any,
+    words: str,
+    *,
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    step: float | None = None,
+) -> Any:
+    """A field of a settings class.
+
+    Args:
+        default: the value without any settings file.
+        words: what it does, in one plain line.
+        unit: ``m``, ``deg``, ``points`` …; empty for a pure number or a switch.
+        ge, le: bounds, both included; for a number they are also the ends of its slider.
+        step: the slider's step.
+    """
+    return Field(default, description=words, ge=ge, le=le, json_schema_extra={"unit": unit, "step": step})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One leaf of a settings tree, as the help, the README table and the tuner show it."""
+
+    path: str
+    kind: Any
+    default: Any
+    words: str
+    unit: str
+    ge: float | None
+    le: float | None
+    step: float | None
+
+
+def entries(kind: type[Settings], prefix: str = "") -> Iterator[Entry]:
+    """Every leaf of a settings class, nested ones with dotted paths, in the order they are written."""
+    for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from entries(field.annotation, f"{prefix}{name}.")
+        else:
+            yield _entry(f"{prefix}{name}", field)
+
+
+def _entry(path: str, field: FieldInfo) -> Entry:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    bounds: dict[str, Any] = {}
+    for constraint in field.metadata:
+        bounds.update({end: getattr(constraint, end) for end in ("ge", "le") if hasattr(constraint, end)})
+    return Entry(
+        path=path,
+        kind=field.annotation,
+        default=field.get_default(call_default_factory=True),
+        words=field.description or "",
+        unit=str(extra.get("unit") or ""),
+        ge=bounds.get("ge"),
+        le=bounds.get("le"),
+        step=extra.get("step"),  # type: ignore[arg-type]
+    )
+
+
+def resolve(kind: type[S], file: Path | None = None, assignments: Sequence[str] = (), section: str = "") -> S:
+    """Defaults, then a YAML ``file``, then ``name=value`` assignments, in that order of growing weight.
+
+    Args:
+        kind: the settings class.
+        file: a YAML file; None for none.
+        assignments: ``--set`` texts such as ``units.instances.radius=0.6``; values are read as YAML.
+        section: where ``kind`` stands in the file and in the assignments, e.g. ``units``: other parts of both are
+            left to whoever owns them. Empty: the file is all ``kind``.
+
+    Raises:
+        InputError: the file is missing or not YAML, a key is unknown, a value is out of bounds.
+    """
+    tree: dict[str, Any] = _read_yaml(file) if file is not None else {}
+    for text in assignments:
+        _assign(tree, text)
+    if section:
+        _forbid_unknown_sections(tree, file)
+    part = tree.get(section, {}) if section else tree
+    return validate(kind, part or {}, section, str(file) if file else "--set")
+
+
+def validate(kind: type[S], values: Any, section: str = "", origin: str = "") -> S:
+    """``values`` as settings of ``kind``; raises InputError naming the first wrong key, its bounds and its origin."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise _first_complaint(kind, error, section, origin) from None
+
+
+def dump_yaml(settings: Settings, section: str = "") -> str:
+    """The YAML text that ``resolve`` reads back to the same settings."""
+    values: dict[str, Any] = settings.model_dump(mode="json")
+    return yaml.safe_dump({section: values} if section else values, sort_keys=False)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the settings file {file}: {error.strerror}", "check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not YAML: {str(error).splitlines()[0]}", "mend that line") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise InputError(f"{file} holds no settings, but {type(tree).__name__}", "write it as 'key: value' lines")
+    return tree
+
+
+def _forbid_unknown_sections(tree: dict[str, Any], file: Path | None) -> None:
+    for name in tree:
+        if name not in SECTIONS:
+            origin = f" (from {file})" if file else ""
+            raise InputError(f"there is no group of settings '{name}'{origin}", f"known: {', '.join(SECTIONS)}")
+
+
+def _assign(tree: dict[str, Any], text: str) -> None:
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise InputError(f"cannot read the setting '{text}'", "write it as name=value, e.g. units.instances.radius=0.6")
+    *parents, leaf = path.strip().split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"'{parent}' in '{text}' is a value, not a group of settings", "shorten the name")
+    try:
+        tree[leaf] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        tree[leaf] = value
+
+
+def _first_complaint(kind: type[Settings], error: ValidationError, section: str, origin: str) -> InputError:
+    complaint = error.errors()[0]
+    where = ".".join(str(part) for part in ((section,) if section else ()) + complaint["loc"])
+    source = f" (from {origin})" if origin else ""
+    if complaint["type"] == "extra_forbidden":
+        prefix = f"{section}." if section else ""
+        group = where.rsplit(".", 1)[0] + "."
+        known = [f"{prefix}{entry.path}" for entry in entries(kind)]
+        near = [path for path in known if path.startswith(group)] or known
+        return InputError(f"there is no setting '{where}'{source}", f"known: {', '.join(near)}")
+    return InputError(
+        f"setting '{where}' cannot be {complaint['input']!r}{source}", complaint["msg"].replace("Input", "it").strip()
+    )

@@ -1,0 +1,78 @@
+"""What a data set is: a numbered row of frames, and what it states about itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from xmodal_core.config import Settings
+from xmodal_core.errors import InputError
+from xmodal_core.types import Frame, Sensor
+
+
+class Dataset(ABC):
+    """Frames of one split of one data set, read lazily.
+
+    A plugin gives ``Config`` (its options; always with ``split``), ``layout`` (the files it expects, one line each,
+    shown when one is missing) and ``channels`` (the channels every frame of it has, in the order networks take them).
+
+    Args:
+        root: the data set's folder.
+        config: the plugin's own settings.
+
+    Raises:
+        DataError: the folder does not hold this data set, or a table of it is damaged.
+        InputError: the split is unknown.
+    """
+
+    Config: ClassVar[type[Settings]]
+    layout: ClassVar[tuple[str, ...]]
+    channels: ClassVar[tuple[str, ...]]
+    sensor: ClassVar[Sensor]
+
+    def __init__(self, root: Path, config: Settings) -> None:
+        self.root = root
+        self.config = config
+
+    @classmethod
+    def open(cls, root: Path | None, config: Settings) -> Dataset:
+        """The data set at ``root``; a reader that can find or make its files itself takes None too."""
+        if root is None:
+            raise InputError(
+                f"data set '{cls.__module__.rsplit('.', 1)[-1]}' needs its folder", "give it with --root DIR"
+            )
+        return cls(root, config)
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """The name of frame ``index``, without reading its data."""
+
+    @abstractmethod
+    def scene(self, index: int) -> str:
+        """The scene of frame ``index``, without reading its data."""
+
+    @abstractmethod
+    def _read(self, index: int) -> Frame:
+        """Frame ``index``, which is known to be in range."""
+
+    def frame(self, index: int) -> Frame:
+        """Frame ``index`` (0-based).
+
+        Raises:
+            InputError: ``index`` is out of range.
+            DataError: a file of it is missing or damaged; the message names it.
+        """
+        if not 0 <= index < len(self):
+            raise InputError(
+                f"frame {index} is out of range: {self.root} has {len(self)} frames in this split",
+                f"choose 0 to {len(self) - 1}",
+            )
+        return self._read(index)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self.frame(index) for index in range(len(self)))

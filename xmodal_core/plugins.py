@@ -1,0 +1,96 @@
+"""Extension points: a folder with a ``base.py`` whose other modules are its plugins.
+
+A plugin's module name is its name on the command line, the first line of its docstring its help, and the one public
+subclass of the folder's base class defined in it is what ``load`` gives. Nothing is imported until it is chosen. A
+package outside this tree registers a module of the same form under the entry point group ``xmodal.<kind>``.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from xmodal_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One extension point: ``name`` for people, ``package`` its folder, ``base`` the class that its plugins extend."""
+
+    name: str
+    package: str
+    base: str
+
+
+DATASET = Kind("dataset", "xmodal_core.datasets", "Dataset")
+TEACHER = Kind("teacher", "xmodal_core.images", "Teacher")
+NETWORK = Kind("network", "xmodal_core.points", "PointNetwork")
+METHOD = Kind("method", "xmodal_core.methods", "Method")
+EXPORTER = Kind("exporter", "xmodal_core.exporters", "Exporter")
+VIEWER = Kind("viewer", "viz.viewers", "Viewer")
+KINDS = (DATASET, TEACHER, NETWORK, METHOD, EXPORTER, VIEWER)
+
+
+def _folder(kind: Kind) -> Path:
+    spec = importlib.util.find_spec(kind.package)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _modules(kind: Kind) -> dict[str, str]:
+    own = {
+        module.name: f"{kind.package}.{module.name}"
+        for module in pkgutil.iter_modules([str(_folder(kind))])
+        if module.name != "base" and not module.name.startswith("_")
+    }
+    foreign = {point.name: point.value for point in entry_points(group=f"xmodal.{kind.name}")}
+    return {**foreign, **own}
+
+
+def names(kind: Kind) -> list[str]:
+    """The names of all plugins of ``kind``, sorted; imports none of them."""
+    return sorted(_modules(kind))
+
+
+def summary(kind: Kind, name: str) -> str:
+    """The first docstring line of a plugin, read without importing it."""
+    spec = importlib.util.find_spec(_modules(kind)[name])
+    if spec is None or spec.origin is None:
+        return ""
+    doc = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return doc.split("\n", 1)[0]
+
+
+def load(kind: Kind, name: str) -> type[Any]:
+    """The class of plugin ``name``; its module is imported now.
+
+    Raises:
+        InputError: there is no plugin of that name, or its module does not define exactly one.
+    """
+    modules = _modules(kind)
+    if name not in modules:
+        raise InputError(f"unknown {kind.name} '{name}'", f"known: {', '.join(sorted(modules))}")
+    module = importlib.import_module(modules[name])
+    base = getattr(importlib.import_module(f"{kind.package}.base"), kind.base)
+    found = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+        and not inspect.isabstract(value)
+    ]
+    if len(found) != 1:
+        raise InputError(
+            f"{modules[name]} defines {len(found)} public {kind.base} classes", "a plugin module defines exactly one"
+        )
+    return found[0]

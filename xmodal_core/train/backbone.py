@@ -1,0 +1,73 @@
+"""The slim file of a pre-trained network: its tensors and a card that says what they are.
+
+It is for use (export, fine-tuning); resuming a run needs the full state in ``checkpoint.pt``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from xmodal_core.errors import DataError
+
+FILE_NAME = "backbone.safetensors"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network's tensors, by the names of its ``state_dict``, and their card.
+
+    The card has ``schema``, ``network`` (plugin name), ``network_settings``, ``dataset``, ``settings`` (the whole
+    resolved experiment), ``versions``, ``metrics``.
+    """
+
+    tensors: Mapping[str, Tensor]
+    card: Mapping[str, Any]
+
+    @property
+    def network(self) -> str:
+        return str(self.card["network"])
+
+
+def save_backbone(file: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+    """Write ``tensors`` and ``card`` to ``file``, whole or not at all."""
+    # safetensors refuses tensors that share memory, hence the copies.
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    partial = file.with_name(file.name + ".partial")
+    save_file(plain, partial, metadata={"card": json.dumps({"schema": SCHEMA, **card})})
+    os.replace(partial, file)
+
+
+def load_backbone(source: Path) -> Backbone:
+    """Read the slim file at ``source``, a run folder or the file itself.
+
+    Raises:
+        DataError: there is no such file, it is damaged, or another program wrote it.
+    """
+    file = source / FILE_NAME if source.is_dir() else source
+    if not file.is_file():
+        raise DataError(
+            f"no pre-trained network at {file}", "give a run folder made by 'xmodal pretrain' that reached a checkpoint"
+        )
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{file} is damaged or not a safetensors file: {error}", "copy it again or re-run") from None
+    card = json.loads(metadata.get("card", "{}"))
+    if card.get("schema") != SCHEMA:
+        raise DataError(
+            f"{file} has no xmodal card of schema {SCHEMA} (found {card.get('schema')})",
+            "use a file written by 'xmodal pretrain' or 'xmodal export-ckpt --format torch'",
+        )
+    return Backbone(tensors, card)
