@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-LIBRARIES := $(VENV)/.libraries
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test lint install clean
@@ -11,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 demo: install
 	$(BIN)/xmodal demo
 
-test: install lint
+test: install $(VENV)/.browser lint
 	$(BIN)/python -m pytest
 
 lint: install
@@ -19,7 +18,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-install: $(READY) $(LIBRARIES)
+install: $(READY) $(VENV)/.open3d
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,9 +26,9 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-$(LIBRARIES): tools/system_libraries.sh
-	sh tools/system_libraries.sh
-	mkdir -p $(VENV) && touch $@
+$(VENV)/.open3d $(VENV)/.browser: $(VENV)/.%: tools/system_libraries.sh | $(READY)
+	@sh tools/system_libraries.sh $*
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,22 +1,38 @@
 #!/bin/sh
-# Installs the system libraries that Open3D needs, where apt-get may be used; else names them and goes on without.
-# Open3D imports only with libusb; it draws without a display through Mesa's software Vulkan.
+# Installs what pip cannot, where apt-get may be used; else names it and goes on without what needs it.
+#   system_libraries.sh open3d   Open3D imports only with libusb and draws without a display through Mesa's Vulkan
+#   system_libraries.sh browser  Chromium, in which the tests open the pages that xmodal writes
 set -u
-packages=""
-have() { ldconfig -p 2>/dev/null | grep -q "$1" || /sbin/ldconfig -p 2>/dev/null | grep -q "$1"; }
-have libusb-1.0.so.0 || packages="$packages libusb-1.0-0"
-have libvulkan.so.1 || packages="$packages libvulkan1"
-ls /usr/share/vulkan/icd.d/lvp_icd*.json >/dev/null 2>&1 || packages="$packages mesa-vulkan-drivers"
-have libgomp.so.1 || packages="$packages libgomp1"
-[ -n "$packages" ] || exit 0
-if command -v apt-get >/dev/null 2>&1; then
-    if [ "$(id -u)" = 0 ]; then sudo=""; elif sudo -n true 2>/dev/null; then sudo="sudo -n"; else sudo="none"; fi
-    if [ "$sudo" != none ]; then
-        export DEBIAN_FRONTEND=noninteractive
-        $sudo apt-get update -qq >/dev/null 2>&1
-        # shellcheck disable=SC2086
-        $sudo apt-get install -y -qq $packages >/dev/null 2>&1 && exit 0
-    fi
+library() { { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q "$1" || missing="$missing $2"; }
+file() { ls $1 >/dev/null 2>&1 || missing="$missing $2"; }
+program() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+
+missing=""
+case "${1:-}" in
+open3d)
+    library libusb-1.0.so.0 libusb-1.0-0
+    library libvulkan.so.1 libvulkan1
+    library libgomp.so.1 libgomp1
+    file '/usr/share/vulkan/icd.d/lvp_icd*.json' mesa-vulkan-drivers
+    ;;
+browser)
+    program chromedriver chromium-driver
+    [ -x /usr/bin/chromium ] || program google-chrome chromium
+    ;;
+*)
+    echo "usage: $0 open3d|browser" >&2
+    exit 2
+    ;;
+esac
+[ -n "$missing" ] || exit 0
+
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo -n"
+if command -v apt-get >/dev/null 2>&1 && { [ -z "$sudo" ] || sudo -n true 2>/dev/null; }; then
+    echo "installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    $sudo apt-get update -qq >/dev/null 2>&1
+    # shellcheck disable=SC2086  # a list of packages
+    $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 && exit 0
 fi
-echo "note: the system libraries$packages are missing and could not be installed; what needs Open3D will say so"
-exit 0
+echo "note: could not install$missing; what needs $1 is left out (apt-get install$missing)"

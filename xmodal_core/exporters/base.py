@@ -1,0 +1,163 @@
+"""What an exporter is: a rule from our tensors to the names, shapes and layout of another framework's checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from xmodal_core.errors import InputError, RunError
+from xmodal_core.train.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A backbone in another framework's terms.
+
+    Args:
+        tensors: by the target's names.
+        origin: the name of our tensor that each of them was made from.
+        expected: name and shape of every backbone tensor that the target's own model has, written down from the
+            target's rules and not from ``tensors``.
+    """
+
+    tensors: Mapping[str, Tensor]
+    origin: Mapping[str, str]
+    expected: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Args:
+        file: the checkpoint.
+        beside: further files (card, settings fragment).
+        exported: how many of the backbone's tensors went over, of ``total``.
+        parameters: how many numbers those are.
+        usage: the lines a person types or adds in the target framework.
+    """
+
+    file: Path
+    beside: tuple[Path, ...]
+    exported: int
+    total: int
+    parameters: int
+    usage: tuple[str, ...]
+
+
+class Exporter(ABC):
+    """One checkpoint format. A plugin states ``networks`` (whose weights it can carry) and ``suffix`` of its file."""
+
+    networks: ClassVar[tuple[str, ...]]
+    suffix: ClassVar[str]
+
+    @abstractmethod
+    def convert(self, backbone: Backbone) -> Converted:
+        """``backbone`` in the target's names and layout; what cannot go over is simply not in it."""
+
+    @abstractmethod
+    def write(self, backbone: Backbone, converted: Converted, file: Path) -> None:
+        """Write the checkpoint to ``file``, which is a temporary name."""
+
+    @abstractmethod
+    def settings_fragment(self, backbone: Backbone) -> tuple[str, str]:
+        """Suffix and text of the settings that the target needs for these weights; ("", "") if it needs none."""
+
+    @abstractmethod
+    def usage(self, file: Path) -> tuple[str, ...]:
+        """The lines that load ``file`` in the target framework."""
+
+    def export(self, backbone: Backbone, file: Path) -> Report:
+        """Convert, check and write; nothing is written unless every tensor of both sides found its partner.
+
+        Raises:
+            InputError: this format cannot carry that network.
+            RunError: the two sides match only in part; the message names the first tensors without a partner.
+        """
+        if backbone.network not in self.networks:
+            raise InputError(
+                f"format '{_plugin_name(self)}' cannot carry a '{backbone.network}' network",
+                f"it carries: {', '.join(self.networks)}",
+            )
+        converted = self.convert(backbone)
+        refuse_half_match(backbone, converted)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(file.name + ".partial")
+        try:
+            self.write(backbone, converted, partial)
+            os.replace(partial, file)
+        finally:
+            partial.unlink(missing_ok=True)
+        return Report(
+            file=file,
+            beside=self._write_beside(backbone, file),
+            exported=len(set(converted.origin.values())),
+            total=len(backbone.tensors),
+            parameters=sum(tensor.numel() for tensor in converted.tensors.values()),
+            usage=self.usage(file),
+        )
+
+    def _write_beside(self, backbone: Backbone, file: Path) -> tuple[Path, ...]:
+        card = file.with_name(f"{file.stem}.card.json")
+        texts = {card: json.dumps(backbone.card, indent=2) + "\n"}
+        suffix, fragment = self.settings_fragment(backbone)
+        if fragment:
+            texts[file.with_name(f"{file.stem}{suffix}")] = fragment
+        for path, text in texts.items():
+            partial = path.with_name(path.name + ".partial")
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, path)
+        return tuple(texts)
+
+
+def refuse_half_match(backbone: Backbone, converted: Converted) -> None:
+    """Compare both sides tensor by tensor.
+
+    Raises:
+        RunError: a tensor that the target expects is missing or has another shape, or one of ours got lost.
+    """
+    for name, shape in converted.expected.items():
+        if name not in converted.tensors:
+            raise _half_match(f"the target's tensor '{name}' has no counterpart", converted)
+        found = tuple(converted.tensors[name].shape)
+        if found != tuple(shape):
+            raise _half_match(f"'{name}' should be {_size(shape)}, but is {_size(found)}", converted)
+    surplus = [name for name in converted.tensors if name not in converted.expected]
+    if surplus:
+        raise _half_match(f"the target has no tensor '{surplus[0]}'", converted)
+    carried = set(converted.origin.values())
+    lost = [name for name in backbone.tensors if name not in carried]
+    if lost:
+        raise _half_match(f"our tensor '{lost[0]}' has no place in the target", converted)
+
+
+def _half_match(what: str, converted: Converted) -> RunError:
+    good = sum(
+        name in converted.tensors and tuple(converted.tensors[name].shape) == tuple(shape)
+        for name, shape in converted.expected.items()
+    )
+    return RunError(
+        f"nothing written: only {good} of the target's {len(converted.expected)} tensors match; {what}",
+        "export to a format made for this network, or pre-train with a preset that this format knows",
+    )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(str(side) for side in shape) or "a single number"
+
+
+def _plugin_name(exporter: Exporter) -> str:
+    return type(exporter).__module__.rsplit(".", 1)[-1]
+
+
+def channel_names(backbone: Backbone) -> list[str]:
+    """The per-point channels that the network takes after x, y, z, in order."""
+    settings: Any = backbone.card["network_settings"]
+    return list(settings["channels"])
