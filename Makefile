@@ -21,6 +21,7 @@ lint: install
 install: $(READY) $(VENV)/.open3d
 
 $(READY): pyproject.toml
+	@PYTHON=$(PYTHON) sh tools/system_libraries.sh venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
