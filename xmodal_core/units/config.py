@@ -52,7 +52,7 @@ class GroundConfig(Settings):
         0.2, "how far from the last known ground a line may start", unit="m", ge=0.01, le=1, step=0.01
     )
     max_dist_to_line: float = setting(
-        0.15, "returns lower than this above their line are ground", unit="m", ge=0.01, le=1, step=0.01
+        0.1, "returns lower than this above their line are ground", unit="m", ge=0.01, le=1, step=0.01
     )
     line_search_angle: float = setting(
         10.0, "how far to both sides a place without a line looks for its neighbour's", unit="deg", ge=0, le=90, step=1
@@ -83,10 +83,10 @@ class InstancesConfig(Settings):
 
     enabled: bool = setting(True, "find instances and merge their seeds; off: every seed stays a unit of its own")
     radius: float = setting(
-        0.4, "returns nearer than this to one another are one object", unit="m", ge=0.1, le=2, step=0.05
+        0.25, "returns nearer than this to one another are one object", unit="m", ge=0.1, le=2, step=0.05
     )
     radius_growth: float = setting(
-        0.03,
+        0.02,
         "the radius is at least this share of the distance from the sensor; 0: the same everywhere",
         unit="m/m",
         ge=0,
@@ -94,6 +94,9 @@ class InstancesConfig(Settings):
         step=0.005,
     )
     max_radius: float = setting(1.2, "the radius grows no further than this", unit="m", ge=0.1, le=4, step=0.05)
+    vertical_reach: float = setting(
+        2.0, "the radius reaches this many times farther up and down than sideways", ge=1, le=5, step=0.1
+    )
     min_points: int = setting(3, "smaller clusters are rejected", unit="points", ge=1, le=200, step=1)
     min_size: float = setting(
         0.2, "clusters smaller than this in every direction are rejected", unit="m", ge=0, le=2, step=0.05

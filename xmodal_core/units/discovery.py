@@ -35,7 +35,7 @@ def discover(frame: Frame, config: UnitsConfig | None = None, *, seed: int = 0) 
     clock = Clock()
     with clock("ground"):
         within = in_range(points, config.range)
-        ground = find_ground(points, within, frame.sensor, config.range, config.ground)
+        ground = find_ground(points, frame.sensor, config.range, config.ground)
         objects = within & ~ground.mask
     with clock("visible"):
         pixels = geometry.pixels(frame.cameras, points)
@@ -59,7 +59,7 @@ def discover(frame: Frame, config: UnitsConfig | None = None, *, seed: int = 0) 
         unit=unit,
         pooling=pooling,
         pixels=pixels,
-        sensor_height=ground.sensor_height,
+        sensor_height=ground.level.height,
         milliseconds=clock.milliseconds,
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 from xmodal_core.types import Bools, Doubles, Floats, Ints, Reason, Sensor
 from xmodal_core.units.compiled import compiled
 from xmodal_core.units.config import InstancesConfig
+from xmodal_core.units.ground import beam_spacing
 from xmodal_core.units.rbnn import connected
 
 
@@ -26,7 +27,7 @@ def find_instances(points: Floats, objects: Bools, sensor: Sensor, config: Insta
     if not config.enabled or not objects.any():
         return Instances(clusters, (), clusters.copy())
     places = points[objects]
-    found = connected(places, radii(places, config))
+    found = connected(flatten(places, config), radii(places, config))
     clusters[objects] = found
     reasons = judge(measure(places, found), sensor, config)
     kept = np.array([reason == "kept" for reason in reasons])
@@ -36,8 +37,13 @@ def find_instances(points: Floats, objects: Bools, sensor: Sensor, config: Insta
     return Instances(clusters, reasons, instance)
 
 
+def flatten(points: Floats, config: InstancesConfig) -> Doubles:
+    """``points`` with heights divided by ``vertical_reach``: what is upright draws together."""
+    return points * np.array([1.0, 1.0, 1.0 / config.vertical_reach])
+
+
 def radii(points: Floats, config: InstancesConfig) -> Doubles | float:
-    """How far each point reaches, metres: ``radius``, growing with the distance from the sensor up to ``max_radius``."""
+    """How far each point reaches, metres: ``radius``, growing with the distance up to ``max_radius``."""
     if config.radius_growth == 0 or config.max_radius <= config.radius:
         return config.radius
     distance = np.hypot(points[:, 0], points[:, 1]).astype(np.float64)
@@ -125,9 +131,3 @@ def judge(measures: Measures, sensor: Sensor, config: InstancesConfig) -> tuple[
     for reason, hit in reversed(tests):
         verdict[hit] = reason
     return tuple(verdict.tolist())
-
-
-def beam_spacing(sensor: Sensor) -> float:
-    """Angle between neighbouring beams, radians, for a sensor of which only their number is known: spinning sensors
-    spread theirs over 27 (HDL-64E) to 41 degrees (HDL-32E)."""
-    return float(np.radians(40.0)) / max(sensor.beams, 1)

@@ -15,7 +15,7 @@ from xmodal_core.types import Doubles, Floats, Ints
 from xmodal_core.units.compiled import compiled
 
 
-def connected(points: Floats, radius: Doubles | float) -> Ints:
+def connected(points: Floats | Doubles, radius: Doubles | float) -> Ints:
     """The connected components of the graph of close points.
 
     Args:
@@ -28,49 +28,106 @@ def connected(points: Floats, radius: Doubles | float) -> Ints:
     """
     if len(points) == 0:
         return np.zeros(0, dtype=np.int64)
-    radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(points),))
+    places = np.ascontiguousarray(points, dtype=np.float64)
+    radii = np.ascontiguousarray(np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(places),)))
+    # A hair smaller, so that rounding cannot put two points of a cell farther apart than the radius.
     edge = float(radii.min()) / np.sqrt(3.0) * (1.0 - 1e-6)
-    places = points.astype(np.float64)
-    cell = np.floor((places - places.min(axis=0)) / edge).astype(np.int64)
     reach = int(np.ceil(radii.max() / edge))
-    depth = int(cell[:, 2].max()) + 1
-    row = cell[:, 0] * (int(cell[:, 1].max()) + 1 + reach) + cell[:, 1]
-    width = int(cell[:, 1].max()) + 1 + reach
-    order = np.argsort(row * depth + cell[:, 2], kind="stable")
-    found: Ints = _components(places[order], radii[order] ** 2, row[order], cell[order, 2], order, width, edge)
+    row, floor, width = _grid(places, edge, reach)
+    order = np.argsort(row * (int(floor.max()) + 1) + floor)
+    found: Ints = _components(places[order], radii[order] ** 2, row[order], floor[order], order, width, reach, edge)
     return found
 
 
 @compiled
+def _grid(points: Doubles, edge: float, reach: int) -> tuple[Ints, Ints, int]:
+    """The cell of each point: its row of upright cells (N,), its floor in the row (N,), and how many rows lie between
+    two rows that are neighbours in x; ``reach`` of them stay empty, so that an offset in y never meets a wrong row."""
+    n = len(points)
+    low = np.array([points[:, 0].min(), points[:, 1].min(), points[:, 2].min()])
+    width = int((points[:, 1].max() - low[1]) / edge) + 1 + reach
+    row = np.empty(n, dtype=np.int64)
+    floor = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        row[i] = int((points[i, 0] - low[0]) / edge) * width + int((points[i, 1] - low[1]) / edge)
+        floor[i] = int((points[i, 2] - low[2]) / edge)
+    return row, floor, width
+
+
+@compiled
 def _components(
-    points: Doubles, squares: Doubles, row: Ints, floor: Ints, order: Ints, width: int, edge: float
+    points: Doubles, squares: Doubles, row: Ints, floor: Ints, order: Ints, width: int, reach: int, edge: float
 ) -> Ints:
-    """Components of points sorted by row of cells, then cell. ``squares`` are squared radii, ``order`` the points'
-    numbers in the caller's order."""
+    """Components of points sorted by row, then floor. ``squares`` are squared radii, ``order`` the points' numbers in
+    the caller's order."""
     cells, rows, row_key = _starts(row, floor)
-    bound = _largest(squares, cells)
-    parent = np.arange(len(cells) - 1)
-    widest = np.sqrt(squares.max())
-    reach = int(np.ceil(widest / edge))
-    # Rows of cells are sorted, so a row's neighbours at a fixed offset come in sorted order too: one pointer each.
-    pointer = np.zeros((reach + 1, 2 * reach + 1), dtype=np.int64)
-    for a in range(len(rows) - 1):
-        most = bound[rows[a] : rows[a + 1]].max()
-        for dx in range(reach + 1):
-            for dy in range(-reach if dx else 0, reach + 1):
-                gap = edge * edge * (max(dx - 1, 0) ** 2 + max(abs(dy) - 1, 0) ** 2)
-                if gap > most:
-                    continue
-                b = pointer[dx, dy + reach]
-                wanted = row_key[a] + dx * width + dy
-                while b < len(rows) - 1 and row_key[b] < wanted:
-                    b += 1
-                pointer[dx, dy + reach] = b
-                if b < len(rows) - 1 and row_key[b] == wanted:
-                    _join_rows(
-                        points, squares, floor, cells, bound, parent, rows[a : a + 2], rows[b : b + 2], gap, edge
-                    )
+    level, bound, steps = _describe(cells, floor, squares, edge)
+    box = _boxes(points, cells)
+    most = _largest(bound, rows)
+    offset, gap = _offsets(width, reach, edge)
+    parent = np.arange(len(level))
+    # Nearest rows first, so that most cells are one component before the costlier far ones are looked at. Rows are
+    # sorted, so the partners of one row after the other come in sorted order too: ``b`` only ever moves on.
+    for k in np.argsort(gap):
+        b = 0
+        for a in range(len(row_key)):
+            if gap[k] > most[a]:
+                continue
+            wanted = row_key[a] + offset[k]
+            while b < len(row_key) and row_key[b] < wanted:
+                b += 1
+            if b < len(row_key) and row_key[b] == wanted:
+                _join_rows(points, squares, cells, box, level, bound, steps, parent, rows, a, b, gap[k], edge)
     return _number(parent, cells, order)
+
+
+@compiled
+def _offsets(width: int, reach: int, edge: float) -> tuple[Ints, Doubles]:
+    """Half of the rows around a row, and the row itself: difference of keys, and squared distance in between."""
+    offset = np.empty((reach + 1) * (2 * reach + 1), dtype=np.int64)
+    gap = np.empty(len(offset))
+    k = 0
+    for dx in range(reach + 1):
+        for dy in range(-reach if dx else 0, reach + 1):
+            offset[k] = dx * width + dy
+            aside = max(abs(dy) - 1, 0)
+            ahead = max(dx - 1, 0)
+            gap[k] = edge * edge * (ahead * ahead + aside * aside)
+            k += 1
+    return offset[:k].copy(), gap[:k].copy()
+
+
+@compiled
+def _join_rows(
+    points: Doubles,
+    squares: Doubles,
+    cells: Ints,
+    box: Doubles,
+    level: Ints,
+    bound: Doubles,
+    steps: Ints,
+    parent: Ints,
+    rows: Ints,
+    a: int,
+    b: int,
+    gap: float,
+    edge: float,
+) -> None:
+    """Join the cells of rows ``a`` and ``b`` (which may be one) where they hold a close pair of points."""
+    other = rows[b]
+    end = rows[b + 1]
+    for one in range(rows[a], rows[a + 1]):
+        while other < end and level[other] < level[one] - steps[one]:
+            other += 1
+        two = one + 1 if a == b else other
+        while two < end and level[two] <= level[one] + steps[one]:
+            rise = edge * max(abs(level[two] - level[one]) - 1, 0)
+            if gap + rise * rise <= min(bound[one], bound[two]):
+                root_one = _root(parent, one)
+                root_two = _root(parent, two)
+                if root_one != root_two and _touch(points, squares, cells, box, bound, one, two):
+                    parent[max(root_one, root_two)] = min(root_one, root_two)
+            two += 1
 
 
 @compiled
@@ -97,43 +154,60 @@ def _starts(row: Ints, floor: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 @compiled
-def _largest(squares: Doubles, cells: Ints) -> Doubles:
-    """The largest squared radius in each cell."""
-    result = np.empty(len(cells) - 1)
-    for c in range(len(result)):
-        result[c] = squares[cells[c] : cells[c + 1]].max()
+def _describe(cells: Ints, floor: Ints, squares: Doubles, edge: float) -> tuple[Ints, Doubles, Ints]:
+    """Of each cell its floor, its largest squared radius, and how many floors that reaches over."""
+    level = floor[cells[:-1]]
+    bound = _largest(squares, cells)
+    steps = np.empty(len(level), dtype=np.int64)
+    for c in range(len(level)):
+        steps[c] = int(np.sqrt(bound[c]) / edge) + 1
+    return level, bound, steps
+
+
+@compiled
+def _largest(values: Doubles, starts: Ints) -> Doubles:
+    """The largest value of each group."""
+    result = np.empty(len(starts) - 1)
+    for group in range(len(result)):
+        result[group] = values[starts[group]]
+        for i in range(starts[group] + 1, starts[group + 1]):
+            result[group] = max(result[group], values[i])
     return result
 
 
 @compiled
-def _join_rows(
-    points: Doubles,
-    squares: Doubles,
-    floor: Ints,
-    cells: Ints,
-    bound: Doubles,
-    parent: Ints,
-    one: Ints,
-    other: Ints,
-    gap: float,
-    edge: float,
-) -> None:
-    """Join the cells of two rows (or of one with itself) that hold a close pair of points."""
-    same = one[0] == other[0]
-    first = other[0]
-    for a in range(one[0], one[1]):
-        level = floor[cells[a]]
-        steps = int(np.sqrt(bound[a]) / edge) + 1
-        while first < other[1] and floor[cells[first]] < level - steps:
-            first += 1
-        b = a + 1 if same else first
-        while b < other[1] and floor[cells[b]] <= level + steps:
-            dz = max(abs(floor[cells[b]] - level) - 1, 0) * edge
-            if gap + dz * dz <= min(bound[a], bound[b]):
-                root_a, root_b = _root(parent, a), _root(parent, b)
-                if root_a != root_b and _touch(points, squares, cells, a, b):
-                    parent[max(root_a, root_b)] = min(root_a, root_b)
-            b += 1
+def _boxes(points: Doubles, cells: Ints) -> Doubles:
+    """(C,6): the box around the points of each cell, its smallest and then its largest x, y, z."""
+    box = np.empty((len(cells) - 1, 6))
+    for c in range(len(box)):
+        for axis in range(3):
+            low = points[cells[c], axis]
+            high = low
+            for i in range(cells[c] + 1, cells[c + 1]):
+                low = min(low, points[i, axis])
+                high = max(high, points[i, axis])
+            box[c, axis] = low
+            box[c, axis + 3] = high
+    return box
+
+
+@compiled
+def _touch(points: Doubles, squares: Doubles, cells: Ints, box: Doubles, bound: Doubles, a: int, b: int) -> bool:
+    """Whether any point of cell ``a`` is close to any of cell ``b``."""
+    for i in range(cells[a], cells[a + 1]):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        dx = max(box[b, 0] - x, 0.0, x - box[b, 3])
+        dy = max(box[b, 1] - y, 0.0, y - box[b, 4])
+        dz = max(box[b, 2] - z, 0.0, z - box[b, 5])
+        if dx * dx + dy * dy + dz * dz > min(squares[i], bound[b]):
+            continue
+        for j in range(cells[b], cells[b + 1]):
+            dx = x - points[j, 0]
+            dy = y - points[j, 1]
+            dz = z - points[j, 2]
+            if dx * dx + dy * dy + dz * dz <= min(squares[i], squares[j]):
+                return True
+    return False
 
 
 @compiled
@@ -142,19 +216,6 @@ def _root(parent: Ints, node: int) -> int:
         parent[node] = parent[parent[node]]
         node = parent[node]
     return node
-
-
-@compiled
-def _touch(points: Doubles, squares: Doubles, cells: Ints, a: int, b: int) -> bool:
-    """Whether any point of cell ``a`` is close to any of cell ``b``."""
-    for i in range(cells[a], cells[a + 1]):
-        for j in range(cells[b], cells[b + 1]):
-            dx = points[i, 0] - points[j, 0]
-            dy = points[i, 1] - points[j, 1]
-            dz = points[i, 2] - points[j, 2]
-            if dx * dx + dy * dy + dz * dz <= min(squares[i], squares[j]):
-                return True
-    return False
 
 
 @compiled
