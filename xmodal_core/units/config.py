@@ -86,12 +86,12 @@ class InstancesConfig(Settings):
         0.25, "returns nearer than this to one another are one object", unit="m", ge=0.1, le=2, step=0.05
     )
     radius_growth: float = setting(
-        0.02,
+        0.0225,
         "the radius is at least this share of the distance from the sensor; 0: the same everywhere",
         unit="m/m",
         ge=0,
         le=0.1,
-        step=0.005,
+        step=0.0025,
     )
     max_radius: float = setting(1.2, "the radius grows no further than this", unit="m", ge=0.1, le=4, step=0.05)
     vertical_reach: float = setting(
