@@ -1,10 +1,74 @@
-"""xmodal bench."""
+"""xmodal bench: how fast each step is, against what one would use instead, in the same run on the same data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from xmodal_cli.options import Assignments, ConfigFile, DatasetName, Json, Root, Split
+
+if TYPE_CHECKING:
+    from xmodal_core.bench.units import Bench
+
+app = typer.Typer(no_args_is_help=True, help="Time a part of the engine against what one would use instead.")
 
 
 @app.callback()
 def group() -> None:
-    """To be replaced."""
+    """Time a part of the engine against what one would use instead."""
+
+
+@app.command("units")
+def units(
+    dataset: DatasetName = "sample",
+    root: Root = None,
+    split: Split = None,
+    frame: Annotated[int, typer.Option("--frame", metavar="K", help="Number of the frame, from 0.", min=0)] = 0,
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Calls of each; the median counts.", min=1)] = 7,
+    radius: Annotated[
+        float,
+        typer.Option("--radius", metavar="M", help="The one radius at which partitions are compared.", min=0.05, max=5),
+    ] = 0.5,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Time the steps of unit discovery beside scikit-learn, Open3D and the naive ways."""
+    from xmodal_cli.console import err, print_json
+    from xmodal_core.bench.units import bench_units
+    from xmodal_core.config import resolve
+    from xmodal_core.datasets import open_dataset
+    from xmodal_core.units.config import UnitsConfig
+
+    settings = resolve(UnitsConfig, config, assignments or (), "units")
+    sweep = open_dataset(dataset, root, {"split": split} if split else None).frame(frame)
+    with err.status("discovering units") as status:
+        bench = bench_units(
+            sweep, settings, repeat=repeat, radius=radius, on_step=lambda step: status.update(f"timing {step}")
+        )
+    if json:
+        print_json([row.as_json() for row in bench.rows])
+    else:
+        _print_table(bench)
+
+
+def _print_table(bench: Bench) -> None:
+    from rich.table import Table
+
+    from xmodal_cli.console import out
+
+    table = Table("step", "name")
+    for title in ("milliseconds", "ratio to ours", "same result"):
+        table.add_column(title, justify="right")
+    step = ""
+    for row in bench.rows:
+        if step and row.step != step:
+            table.add_section()
+        ratio = "" if row.ratio_to_ours is None else f"{row.ratio_to_ours:.1f}x"
+        same = {True: "yes", False: "NO", None: ""}[row.same_result]
+        table.add_row("" if row.step == step else row.step, row.name, f"{row.milliseconds:,.1f}", ratio, same)
+        step = row.step
+    out.print(table)
+    for note in bench.notes:
+        out.print(note, highlight=False, soft_wrap=True, markup=False)

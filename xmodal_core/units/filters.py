@@ -96,4 +96,5 @@ def _extents(points: Floats, clusters: Ints, cosine: Doubles, sine: Doubles) -> 
         for axis in range(3):
             low[c, axis] = min(low[c, axis], place[axis])
             high[c, axis] = max(high[c, axis], place[axis])
-    return high - low
+    extent: Doubles = high - low
+    return extent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from xmodal_core.types import Floats, Ints, Pooling
 from xmodal_core.units.context import Context
@@ -26,11 +27,11 @@ def pooling_matrix(context: Context, unit: Ints, points: int) -> Pooling:
     if units == 0:
         none = np.zeros(0, dtype=np.int64)
         return Pooling(none, none, np.zeros(0, dtype=np.float32), (0, points))
-    size = np.diff(context.begin)
-    weight = np.repeat(1.0 / (size * np.bincount(unit)[unit]), size)
-    key = np.repeat(unit, size) * points + context.point
-    order = np.argsort(key, kind="stable")
-    start = np.flatnonzero(np.diff(key[order], prepend=-1))
-    key, total = key[order][start], np.add.reduceat(weight[order], start)
-    weights: Floats = total.astype(np.float32)
-    return Pooling(key // points, key % points, weights, (units, points))
+    size, count = np.diff(context.begin), np.bincount(unit)
+    average = csr_array((np.repeat(1.0 / size, size), context.point, context.begin), shape=(len(unit), points))
+    members = csr_array((1.0 / count[unit], (unit, np.arange(len(unit)))), shape=(units, len(unit)))
+    matrix = members @ average
+    matrix.sort_indices()
+    row = np.repeat(np.arange(units), np.diff(matrix.indptr))
+    weight: Floats = matrix.data.astype(np.float32)
+    return Pooling(row, matrix.indices.astype(np.int64), weight, (units, points))

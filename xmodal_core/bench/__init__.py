@@ -1,0 +1,1 @@
+"""Benchmarks: each step of the engine against what one would use instead, in one run, on the same data."""
