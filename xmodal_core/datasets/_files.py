@@ -1,0 +1,112 @@
+"""Reading the flat files that sensors leave behind: point files and pictures, with every fault named by its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmodal_core.errors import DataError
+from xmodal_core.types import Floats, Image
+
+FETCH_AGAIN = "fetch the file again, or leave the frame out"
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+        DataError: it is missing, empty, or cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing", FETCH_AGAIN) from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
+    if not content:
+        raise DataError(f"{path} is empty", FETCH_AGAIN)
+    return content
+
+
+def read_text(path: Path) -> str:
+    """All of a text file.
+
+    Raises:
+        DataError: it is missing, empty, cannot be read or is not text.
+    """
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not a text file", FETCH_AGAIN) from None
+
+
+def read_rows(path: Path, columns: int) -> Floats:
+    """A file of little-endian float32 rows without a header, (N, columns).
+
+    Raises:
+        DataError: it is missing, empty, or ends within a row.
+    """
+    content = read_bytes(path)
+    if len(content) % (4 * columns):
+        raise DataError(
+            f"{path} is cut short: {len(content)} bytes are no whole number of rows of {columns} float32", FETCH_AGAIN
+        )
+    return np.frombuffer(content, dtype="<f4").reshape(-1, columns).astype(np.float32)
+
+
+def read_labels(path: Path, count: int) -> NDArray[np.uint8]:
+    """One uint8 for each of ``count`` points.
+
+    Raises:
+        DataError: it is missing, empty, or made for another number of points.
+    """
+    content = read_bytes(path)
+    if len(content) != count:
+        raise DataError(f"{path} holds {len(content)} labels for {count} points", FETCH_AGAIN)
+    return np.frombuffer(content, dtype=np.uint8)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture, read from its header alone.
+
+    Raises:
+        DataError: it is missing, empty or no picture.
+    """
+    from PIL import Image as Pictures
+
+    try:
+        with Pictures.open(path) as picture:
+            return picture.width, picture.height
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing", FETCH_AGAIN) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} is no readable picture: {_first_line(error)}", FETCH_AGAIN) from None
+
+
+def read_image(path: Path, width: int, height: int) -> Image:
+    """A picture as (height, width, 3) uint8 RGB, grey ones with three equal channels.
+
+    Raises:
+        DataError: it is missing, empty, damaged, cut short, or of another size than the calibration is made for.
+    """
+    from PIL import Image as Pictures
+
+    try:
+        with Pictures.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing", FETCH_AGAIN) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} is no readable picture: {_first_line(error)}", FETCH_AGAIN) from None
+    if pixels.shape[:2] != (height, width):
+        raise DataError(
+            f"{path} is {pixels.shape[1]}x{pixels.shape[0]} pixels, its calibration is for {width}x{height}",
+            "use the pictures in their published size",
+        )
+    return pixels
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

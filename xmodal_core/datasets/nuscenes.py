@@ -1,0 +1,274 @@
+"""nuScenes (v1.0-trainval, -mini, -test) and folders in its format; tables read directly, without the devkit.
+
+Points stay in LIDAR_TOP's frame (x right, y forward, z up) at the sweep's own time; every camera is projected through
+its own ego pose, boxes are brought into the LiDAR's frame. Formats: nuscenes-devkit, docs/schema_nuscenes.md.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmodal_core import geometry
+from xmodal_core.config import Settings, setting
+from xmodal_core.datasets._files import read_image, read_labels, read_rows
+from xmodal_core.datasets._nuscenes_classes import DETECTION, DETECTION_OF, OTHER, SEGMENTATION, SEGMENTATION_OF
+from xmodal_core.datasets._nuscenes_splits import scenes_of_split
+from xmodal_core.datasets._nuscenes_tables import CAMERAS, Tables, read_tables
+from xmodal_core.datasets.base import Dataset
+from xmodal_core.errors import DataError, InputError
+from xmodal_core.types import Boxes, Camera, Doubles, Floats, Frame, Ints, Semantic, Sensor
+
+COLUMNS = 5
+"""x, y, z, intensity (0..255), ring (0 lowest): a row of a .pcd.bin file."""
+
+NEAR = 1.0
+"""Metres: with several sweeps, points with |x| and |y| below this are the vehicle itself and left out (devkit)."""
+
+
+class NuScenesConfig(Settings):
+    """Options of ``nuscenes``."""
+
+    split: str = setting(
+        "auto",
+        "Official split, one of splits.json, 'all', or 'auto': train, mini_train or test by the version, else all",
+    )
+    version: str = setting("", "Folder of the tables, e.g. v1.0-trainval; empty: the only one there is")
+    cameras: tuple[str, ...] = setting(CAMERAS, "Which cameras, in which order")
+    n_sweeps: int = setting(1, "Sweeps laid together, the keyframe's and those before it", unit="sweeps", ge=1, le=50)
+    skip_missing: bool = setting(False, "Leave out keyframes whose LiDAR file is absent (a partial download)")
+
+
+class NuScenes(Dataset):
+    """Keyframes of nuScenes.
+
+    Points that are not finite are dropped together with their labels and channel values, so that everything stays
+    aligned. With ``n_sweeps`` > 1 earlier sweeps follow the keyframe's points, moved into its frame, with
+    ``time_lag`` in seconds and semantic class 0; the vehicle's own returns are dropped as nuscenes-devkit does.
+    Boxes carry the ten detection classes, then the categories that the detection task leaves out under their own
+    names; boxes without points are kept.
+    """
+
+    Config: ClassVar[type[Settings]] = NuScenesConfig
+    layout: ClassVar[tuple[str, ...]] = (
+        "v1.0-*/*.json                  the tables",
+        "samples/LIDAR_TOP/*.pcd.bin    keyframe sweeps",
+        "samples/CAM_*/*.jpg            pictures",
+        "sweeps/LIDAR_TOP/*.pcd.bin     sweeps between keyframes, for n_sweeps > 1",
+        "lidarseg/v1.0-*/*.bin          labels a point, where the lidarseg package is unpacked",
+    )
+    channels: ClassVar[tuple[str, ...]] = ("intensity", "time_lag", "ring")
+    sensor: ClassVar[Sensor] = Sensor("HDL-32E", beams=32, forward=(0.0, 1.0), height=None, intensity_max=255.0)
+
+    def __init__(self, root: Path, config: NuScenesConfig) -> None:
+        folder = find_tables(root, config.version)
+        super().__init__(folder.parent, config)
+        self._options = config
+        self._cameras = _camera_numbers(config.cameras)
+        self._tables = read_tables(folder)
+        self._keys = self._keys_of_split(folder)
+        self._classes, self._class_of = _box_classes(self._tables)
+        self._segment_of = _segmentation_lookup(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def name(self, index: int) -> str:
+        """The sample's token."""
+        token: bytes = self._tables.key_token[self._keys[index]]
+        return token.decode()
+
+    def scene(self, index: int) -> str:
+        """The scene's name, e.g. ``scene-0061``."""
+        name: bytes = self._tables.scene_name[self._tables.key_scene[self._keys[index]]]
+        return name.decode()
+
+    def _keys_of_split(self, folder: Path) -> Ints:
+        names = [name.decode() for name in self._tables.scene_name]
+        chosen = scenes_of_split(self._options.split, folder, set(names))
+        within = np.array([name in chosen for name in names], dtype=bool)
+        keys = np.flatnonzero(within[self._tables.key_scene])
+        if self._options.skip_missing:
+            files = self._tables.lidar_file[self._tables.key_lidar[keys]]
+            keys = keys[self._present(files)]
+        if not len(keys):
+            raise DataError(
+                f"{folder} has no keyframe to read in split '{self._options.split}'",
+                "unpack the sweeps, or choose another split",
+            )
+        return keys
+
+    def _present(self, files: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+        paths = [file.decode() for file in files]
+        listing: dict[str, set[str]] = {}
+        for folder in {os.path.dirname(path) for path in paths}:
+            there = self.root / folder
+            listing[folder] = set(os.listdir(there)) if there.is_dir() else set()
+        return np.array([os.path.basename(path) in listing[os.path.dirname(path)] for path in paths], dtype=bool)
+
+    def _read(self, index: int) -> Frame:
+        key = int(self._keys[index])
+        tables = self._tables
+        lidar = int(tables.key_lidar[key])
+        points, channels, label = self._sweeps(key, lidar)
+        pose = self._lidar_pose(lidar)
+        return Frame(
+            name=self.name(index),
+            scene=self.scene(index),
+            timestamp=float(tables.lidar_time[lidar]) * 1e-6,
+            points=points,
+            channels=channels,
+            sensor=self.sensor,
+            cameras=self._cameras_of(key, pose),
+            pose=pose,
+            boxes=self._boxes(key, pose),
+            semantic=None if label is None else Semantic(label, SEGMENTATION),
+        )
+
+    def _sweeps(self, key: int, lidar: int) -> tuple[Floats, dict[str, Floats], Ints | None]:
+        """The keyframe's points and, before it in time, those of the sweeps that ``prev`` leads to."""
+        tables = self._tables
+        several = self._options.n_sweeps > 1
+        label_file = tables.key_labels[key].decode()
+        to_key = geometry.invert(self._lidar_pose(lidar))
+        rows, lags, labels = [], [], []
+        row = lidar
+        for number in range(self._options.n_sweeps):
+            values = read_rows(self.root / tables.lidar_file[row].decode(), COLUMNS)
+            keep = np.isfinite(values).all(axis=1)
+            if several:
+                keep &= (np.abs(values[:, 0]) >= NEAR) | (np.abs(values[:, 1]) >= NEAR)
+            if label_file:
+                labels.append(self._labels(label_file, len(values))[keep] if number == 0 else np.zeros(keep.sum(), int))
+            values = values[keep]
+            if number:
+                values[:, :3] = geometry.transform_points(to_key @ self._lidar_pose(row), values[:, :3])
+            lag = float(tables.lidar_time[lidar] - tables.lidar_time[row]) * 1e-6
+            rows.append(values)
+            lags.append(np.full(len(values), lag, dtype=np.float32))
+            row = int(tables.lidar_prev[row])
+            if row < 0:
+                break
+        all_rows = np.concatenate(rows)
+        channels = {
+            "intensity": all_rows[:, 3].copy(),
+            "time_lag": np.concatenate(lags),
+            "ring": all_rows[:, 4].copy(),
+        }
+        return all_rows[:, :3].copy(), channels, np.concatenate(labels).astype(np.int64) if labels else None
+
+    def _labels(self, file: str, count: int) -> Ints:
+        fine = read_labels(self.root / file, count)
+        coarse = self._segment_of[fine]
+        if (coarse < 0).any():
+            unknown = int(fine[np.argmin(coarse)])
+            raise DataError(f"{self.root / file} holds class {unknown}, which category.json lacks", "fetch both again")
+        return coarse
+
+    def _lidar_pose(self, row: int) -> Doubles:
+        """LiDAR to world at the time of LiDAR file ``row``."""
+        tables = self._tables
+        ego = _pose(tables.lidar_pose[row])
+        return ego @ _pose(tables.calibration_pose[tables.lidar_calibration[row]])
+
+    def _cameras_of(self, key: int, lidar_to_world: Doubles) -> tuple[Camera, ...]:
+        tables = self._tables
+        cameras = []
+        for number in self._cameras:
+            row = int(tables.key_camera[key, number])
+            if row < 0:
+                continue
+            calibration = int(tables.camera_calibration[row])
+            camera_to_world = _pose(tables.camera_pose[row]) @ _pose(tables.calibration_pose[calibration])
+            width, height = (int(side) for side in tables.camera_size[row])
+            cameras.append(
+                Camera(
+                    name=CAMERAS[number],
+                    width=width,
+                    height=height,
+                    intrinsics=tables.calibration_intrinsics[calibration],
+                    lidar_to_camera=geometry.invert(camera_to_world) @ lidar_to_world,
+                    read=partial(read_image, self.root / tables.camera_file[row].decode(), width, height),
+                )
+            )
+        return tuple(cameras)
+
+    def _boxes(self, key: int, lidar_to_world: Doubles) -> Boxes:
+        tables = self._tables
+        which = slice(int(tables.box_start[key]), int(tables.box_start[key + 1]))
+        world_to_lidar = geometry.invert(lidar_to_world)
+        poses = [world_to_lidar @ _pose(row) for row in tables.box_pose[which]]
+        velocity = tables.box_velocity[which] @ world_to_lidar[:3, :3].T
+        return Boxes(
+            centre=np.array([pose[:3, 3] for pose in poses], dtype=np.float32).reshape(-1, 3),
+            size=tables.box_size[which][:, [1, 0, 2]].astype(np.float32),  # stored as width, length, height
+            yaw=np.array([geometry.yaw_of(pose[:3, :3]) for pose in poses], dtype=np.float32),
+            label=self._class_of[tables.box_category[which]],
+            classes=self._classes,
+            track=tables.box_object[which].copy(),
+            velocity=velocity[:, :2].astype(np.float32),
+        )
+
+
+def find_tables(root: Path, version: str = "") -> Path:
+    """The version folder within ``root``; ``root`` may also be that folder itself.
+
+    Raises:
+        DataError: there is no such folder.
+        InputError: several versions are there and none was chosen.
+    """
+    root = root.expanduser()
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder", "give the folder that holds v1.0-*/ and samples/ with --root")
+    if version:
+        if not (root / version).is_dir():
+            raise DataError(f"{root} has no folder {version}", f"there are: {', '.join(_versions(root)) or 'none'}")
+        return root / version
+    if (root / "sample_data.json").is_file():
+        return root.resolve()
+    versions = _versions(root)
+    if not versions:
+        raise DataError(f"{root} holds no nuScenes tables", "give the folder that holds v1.0-*/ and samples/")
+    if len(versions) > 1:
+        raise InputError(
+            f"{root} holds several versions: {', '.join(versions)}", "choose one with --set dataset.version=NAME"
+        )
+    return root / versions[0]
+
+
+def _versions(root: Path) -> list[str]:
+    return sorted(path.name for path in root.glob("v1.0-*") if path.is_dir())
+
+
+def _camera_numbers(names: tuple[str, ...]) -> list[int]:
+    for name in names:
+        if name not in CAMERAS:
+            raise InputError(f"unknown camera '{name}'", f"known: {', '.join(CAMERAS)}")
+    return [CAMERAS.index(name) for name in names]
+
+
+def _box_classes(tables: Tables) -> tuple[tuple[str, ...], Ints]:
+    """The classes of boxes and each category's number among them; a foreign category keeps its name, at the end."""
+    names = [name.decode() for name in tables.category_name]
+    used = {names[row] for row in np.unique(tables.box_category)}
+    classes = (*DETECTION, *OTHER, *sorted(used.difference(DETECTION_OF, OTHER)))
+    number = {name: place for place, name in enumerate(classes)}
+    return classes, np.array([number.get(DETECTION_OF.get(name, name), -1) for name in names], dtype=np.int64)
+
+
+def _segmentation_lookup(tables: Tables) -> Ints:
+    """(256,) the segmentation class of each value in a lidarseg file; -1 where no category has that index."""
+    lookup = np.full(256, -1, dtype=np.int64)
+    for name, index in zip(tables.category_name, tables.category_index, strict=True):
+        if 0 <= index < 256:
+            lookup[index] = SEGMENTATION.index(SEGMENTATION_OF.get(name.decode(), "ignore"))
+    return lookup
+
+
+def _pose(row: Doubles) -> Doubles:
+    return geometry.rigid(geometry.rotation_from_quaternion(row[3:]), row[:3])  # type: ignore[arg-type]
