@@ -26,12 +26,13 @@ def rows(table: Path, *fields: str) -> Iterator[Any]:
         DataError: the table is missing or damaged, or a row lacks a field.
     """
     pick = itemgetter(*fields)
-    for row in _objects(table):
-        try:
+    row: Any = None
+    try:
+        for row in _objects(table):
             yield pick(row)
-        except (KeyError, TypeError):
-            lacking = next((name for name in fields if not isinstance(row, dict) or name not in row), "?")
-            raise DataError(f"a row of {table} has no '{lacking}'", _FETCH_AGAIN) from None
+    except (KeyError, TypeError):
+        lacking = next((name for name in fields if not isinstance(row, dict) or name not in row), "?")
+        raise DataError(f"a row of {table} has no '{lacking}'", _FETCH_AGAIN) from None
 
 
 def _objects(table: Path) -> Iterator[Any]:
@@ -63,17 +64,14 @@ def _parse(stream: TextIO) -> Iterator[Any]:
 
 def _row(stream: TextIO, text: str, at: int) -> tuple[Any, str, int]:
     """The row that begins at ``at``, with more text fetched where it is only cut by the end of the chunk."""
-    while True:
-        try:
-            row, end = _DECODER.raw_decode(text, at)
-        except ValueError as error:
-            left = len(text) - at
-            more = stream.read(CHUNK) if left < CHUNK else ""
-            if not more:
-                raise ValueError(f"a row is cut short or malformed ({error.args[0].split(': ')[0]})") from None
-            text, at = text[at:] + more, 0
-        else:
-            return row, text, end
+    try:
+        row, end = _DECODER.raw_decode(text, at)
+    except ValueError as error:
+        more = stream.read(CHUNK) if len(text) - at < CHUNK else ""
+        if not more:
+            raise ValueError(f"a row is cut short or malformed ({error.args[0].split(': ')[0]})") from None
+        return _row(stream, text[at:] + more, 0)
+    return row, text, end
 
 
 def _next_token(stream: TextIO, text: str, at: int) -> tuple[str, int]:

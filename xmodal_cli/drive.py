@@ -1,0 +1,61 @@
+"""From the shared options to an open data set, as every command that reads frames does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xmodal_core.datasets.base import Dataset
+
+
+def open_from_options(
+    dataset: str,
+    root: Path | None = None,
+    split: str | None = None,
+    config: Path | None = None,
+    assignments: Sequence[str] | None = None,
+    *,
+    quiet: bool = False,
+) -> Dataset:
+    """The data set that ``--dataset``, ``--root``, ``--split``, ``--config`` and ``--set`` describe.
+
+    The options of the data set are the ``dataset`` section of the settings file, then ``--set dataset.…``, then
+    ``--split``. The sample drive is made first where it is not there yet, with a progress bar unless ``quiet``.
+
+    Raises:
+        InputError, DataError: see ``open_dataset`` and ``config.resolve``.
+    """
+    from xmodal_core import plugins
+    from xmodal_core.config import resolve, validate
+    from xmodal_core.datasets import open_dataset
+
+    kind = plugins.load(plugins.DATASET, dataset)
+    options = resolve(kind.Config, config, list(assignments or ()), "dataset").model_dump()
+    if split is not None:
+        options["split"] = split
+    validate(kind.Config, options, "dataset", "--split")
+    if dataset == "sample" and root is None:
+        root = ensure_sample_drive(quiet=quiet)
+    return open_dataset(dataset, root, options)
+
+
+def ensure_sample_drive(*, quiet: bool = False) -> Path:
+    """The folder of the cached sample drive; a progress bar appears only while one is being made."""
+    from contextlib import ExitStack
+
+    from sample_data import ensure_drive
+    from xmodal_cli.console import progress
+
+    with ExitStack() as stack:
+        shown: list[tuple[object, object]] = []
+
+        def on_progress(done: int, total: int) -> None:
+            if not shown:
+                bar = stack.enter_context(progress(quiet))
+                shown.append((bar, bar.add_task("making the sample drive (once)", total=total, note="")))
+            bar, task = shown[0]
+            bar.update(task, completed=done, total=total)
+
+        return ensure_drive(on_progress=on_progress)

@@ -1,0 +1,93 @@
+"""What KITTI's raw drives and its object benchmark share: calibration files, the projection, class names, points.
+
+Geiger et al., "Vision meets robotics: the KITTI dataset", IJRR 2013, and the development kits' readme files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from xmodal_core import geometry
+from xmodal_core.datasets._files import FETCH_AGAIN, read_rows, read_text
+from xmodal_core.errors import DataError
+from xmodal_core.types import Doubles, Floats, Sensor
+
+COLUMNS = 4
+"""x, y, z, reflectance (0..1): a row of a velodyne .bin file."""
+
+SENSOR = Sensor("HDL-64E", beams=64, forward=(1.0, 0.0), height=1.73, intensity_max=1.0)
+"""Roof mount 1.73 m above the ground (IJRR 2013, figure 3)."""
+
+CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
+"""In the order of the object development kit; DontCare regions have no box in space and are left out."""
+
+
+def class_number(name: str, file: Path) -> int:
+    """The place of ``name`` in ``CLASSES``; tracklets write "Person (sitting)".
+
+    Raises:
+        DataError: KITTI has no such class.
+    """
+    plain = "Person_sitting" if name == "Person (sitting)" else name
+    if plain not in CLASSES:
+        raise DataError(f"{file} labels an unknown class '{name}'", f"known: {', '.join(CLASSES)}")
+    return CLASSES.index(plain)
+
+
+def read_calibration(file: Path) -> dict[str, Doubles]:
+    """The ``name: numbers`` lines of a calibration file; lines without numbers (dates) are left out.
+
+    Raises:
+        DataError: the file is missing or empty.
+    """
+    values: dict[str, Doubles] = {}
+    for line in read_text(file).splitlines():
+        name, colon, numbers = line.partition(":")
+        try:
+            values[name.strip()] = np.array([float(word) for word in numbers.split()])
+        except ValueError:
+            continue
+        if not colon:
+            del values[name.strip()]
+    return values
+
+
+def matrix(values: dict[str, Doubles], name: str, shape: tuple[int, ...], file: Path) -> Doubles:
+    """Entry ``name`` of a calibration file as a finite array of ``shape``.
+
+    Raises:
+        DataError: it is not there, or has another number of values.
+    """
+    found = values.get(name)
+    if found is None or found.size != np.prod(shape) or not np.isfinite(found).all():
+        words = " x ".join(str(side) for side in shape)
+        raise DataError(f"{file} has no '{name}' of {words} numbers", FETCH_AGAIN)
+    return found.reshape(shape)
+
+
+def rectified_camera(projection: Doubles, lidar_to_rectified: Doubles) -> tuple[Doubles, Doubles]:
+    """Intrinsics (3,3) and the LiDAR-to-camera transform (4,4) of a whole 3x4 ``projection`` matrix.
+
+    ``P X = K (X + t)`` with K its left 3x3 part and t = inv(K) P[:, 3]. All of t counts, not only the baseline along x:
+    real matrices shift y and z by millimetres too.
+
+    Args:
+        projection: P of the camera, from rectified coordinates of camera 0 to its picture.
+        lidar_to_rectified: from the LiDAR to the rectified coordinates of camera 0.
+    """
+    intrinsics = projection[:, :3].copy()
+    shift: Doubles = np.linalg.solve(intrinsics, projection[:, 3])
+    return intrinsics, geometry.rigid(np.eye(3), shift) @ lidar_to_rectified
+
+
+def read_points(file: Path) -> tuple[Floats, dict[str, Floats]]:
+    """Points (N,3) and the ``intensity`` channel of a velodyne file; points that are not finite are dropped.
+
+    Raises:
+        DataError: the file is missing, empty or cut short.
+    """
+    values = read_rows(file, COLUMNS)
+    values = values[np.isfinite(values).all(axis=1)]
+    return values[:, :3].copy(), {"intensity": values[:, 3].copy()}

@@ -1,0 +1,174 @@
+"""KITTI 3D object benchmark: single labelled scenes with the left colour camera.
+
+Points stay in the velodyne's frame (x forward, y left, z up); labels come from the rectified camera's coordinates.
+Format: object development kit, readme.txt.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from xmodal_core import geometry
+from xmodal_core.config import Settings, setting
+from xmodal_core.datasets import _kitti
+from xmodal_core.datasets._files import FETCH_AGAIN, image_size, read_image, read_text
+from xmodal_core.datasets.base import Dataset
+from xmodal_core.errors import DataError, InputError
+from xmodal_core.types import Boxes, Camera, Doubles, Frame, Sensor
+
+FOLDERS = ("training", "testing")
+CAMERAS = {"image_2": "P2", "image_3": "P3"}
+
+
+class KittiObjectConfig(Settings):
+    """Options of ``kitti_object``."""
+
+    split: str = setting("training", "training, testing, or the name of a list in ImageSets/, e.g. train, val")
+    cameras: tuple[str, ...] = setting(("image_2",), "Which cameras: image_2 (left colour), image_3 (right colour)")
+
+
+class KittiObject(Dataset):
+    """Labelled scenes of the KITTI object benchmark.
+
+    The scenes are unrelated: each is a scene of its own, with timestamp 0 and no pose. Points that are not finite are
+    dropped. Velocity is unknown (NaN), track too (-1).
+    """
+
+    Config: ClassVar[type[Settings]] = KittiObjectConfig
+    layout: ClassVar[tuple[str, ...]] = (
+        "training/velodyne/000000.bin    sweeps",
+        "training/image_2/000000.png     pictures",
+        "training/calib/000000.txt       calibration",
+        "training/label_2/000000.txt     labels",
+        "ImageSets/train.txt             lists of frame names, optional",
+    )
+    channels: ClassVar[tuple[str, ...]] = ("intensity",)
+    sensor: ClassVar[Sensor] = _kitti.SENSOR
+
+    def __init__(self, root: Path, config: KittiObjectConfig) -> None:
+        root = root.expanduser()
+        # The folder "training" itself is a root given one level too deep.
+        super().__init__(root.resolve().parent if (root / "velodyne").is_dir() else root, config)
+        for camera in config.cameras:
+            if camera not in CAMERAS:
+                raise InputError(f"unknown camera '{camera}'", f"known: {', '.join(CAMERAS)}")
+        self._wanted = config.cameras
+        self._folder, self._names = _frames_of_split(self.root, config.split)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """The frame's number, e.g. ``000021``."""
+        return self._names[index]
+
+    def scene(self, index: int) -> str:
+        """The frame's number again: no two frames belong together."""
+        return self._names[index]
+
+    def _read(self, index: int) -> Frame:
+        name = self._names[index]
+        points, channels = _kitti.read_points(self._folder / "velodyne" / f"{name}.bin")
+        file = self._folder / "calib" / f"{name}.txt"
+        values = _kitti.read_calibration(file)
+        lidar_to_rectified = _lidar_to_rectified(values, file)
+        return Frame(
+            name=name,
+            scene=name,
+            timestamp=0.0,
+            points=points,
+            channels=channels,
+            sensor=self.sensor,
+            cameras=tuple(
+                self._camera(camera, name, _kitti.matrix(values, CAMERAS[camera], (3, 4), file), lidar_to_rectified)
+                for camera in self._wanted
+            ),
+            boxes=self._boxes(name, lidar_to_rectified),
+        )
+
+    def _camera(self, camera: str, name: str, projection: Doubles, lidar_to_rectified: Doubles) -> Camera:
+        picture = self._folder / camera / f"{name}.png"
+        width, height = image_size(picture)  # it differs from scene to scene and stands nowhere else
+        intrinsics, lidar_to_camera = _kitti.rectified_camera(projection, lidar_to_rectified)
+        read = partial(read_image, picture, width, height)
+        return Camera(camera, width, height, intrinsics, lidar_to_camera, read)
+
+    def _boxes(self, name: str, lidar_to_rectified: Doubles) -> Boxes | None:
+        folder = self._folder / "label_2"
+        if not folder.is_dir():
+            return None
+        labels = _read_labels(folder / f"{name}.txt")
+        rectified_to_lidar = geometry.invert(lidar_to_rectified)
+        return Boxes(
+            centre=geometry.transform_points(
+                rectified_to_lidar, np.array([label.centre for label in labels], dtype=np.float32).reshape(-1, 3)
+            ),
+            size=np.array([label.size for label in labels], dtype=np.float32).reshape(-1, 3),
+            yaw=np.array([_yaw(label.rotation_y, rectified_to_lidar) for label in labels], dtype=np.float32),
+            label=np.array([label.kind for label in labels], dtype=np.int64),
+            classes=_kitti.CLASSES,
+            track=np.full(len(labels), -1, dtype=np.int64),
+            velocity=np.full((len(labels), 2), np.nan, dtype=np.float32),
+        )
+
+
+class _Label(NamedTuple):
+    """One line of a label file: class, geometric centre in rectified camera coordinates, length, width, height, and
+    the rotation about the camera's y-axis."""
+
+    kind: int
+    centre: tuple[float, float, float]
+    size: tuple[float, float, float]
+    rotation_y: float
+
+
+def _read_labels(file: Path) -> list[_Label]:
+    if file.is_file() and not file.stat().st_size:
+        return []  # a scene without objects
+    labels = []
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
+        words = line.split()
+        if not words or words[0] == "DontCare":
+            continue
+        try:
+            height, width, length, x, y, z, rotation_y = (float(word) for word in words[8:15])
+        except ValueError:
+            raise DataError(f"{file}, line {number} is no label of 15 values", FETCH_AGAIN) from None
+        # (x, y, z) is the middle of the box's bottom, and y points down.
+        kind = _kitti.class_number(words[0], file)
+        labels.append(_Label(kind, (x, y - height / 2, z), (length, width, height), rotation_y))
+    return labels
+
+
+def _yaw(rotation_y: float, rectified_to_lidar: Doubles) -> float:
+    """The heading about the LiDAR's z-axis: the object's forward direction, turned by the whole rotation."""
+    forward = rectified_to_lidar[:3, :3] @ (np.cos(rotation_y), 0.0, -np.sin(rotation_y))
+    return float(np.arctan2(forward[1], forward[0]))
+
+
+def _lidar_to_rectified(values: dict[str, Doubles], file: Path) -> Doubles:
+    lidar_to_camera = _kitti.matrix(values, "Tr_velo_to_cam", (3, 4), file)
+    rectify = _kitti.matrix(values, "R0_rect", (3, 3), file)
+    return geometry.rigid(rectify, np.zeros(3)) @ geometry.rigid(lidar_to_camera[:, :3], lidar_to_camera[:, 3])
+
+
+def _frames_of_split(root: Path, split: str) -> tuple[Path, list[str]]:
+    """The folder and the sorted frame names of a split."""
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder", "give the folder that holds training/velodyne with --root")
+    lists = {file.stem: file for file in sorted(root.glob("ImageSets/*.txt"))}
+    if split not in FOLDERS and split not in lists:
+        raise InputError(f"unknown split '{split}'", f"known: {', '.join((*FOLDERS, *lists))}")
+    folder = root / ("testing" if split in ("testing", "test") else "training")
+    if not (folder / "velodyne").is_dir():
+        raise DataError(f"{folder / 'velodyne'} is missing", f"give the folder that holds {folder.name}/ with --root")
+    names = sorted(file.stem for file in (folder / "velodyne").glob("*.bin"))
+    if split in lists:
+        names = read_text(lists[split]).split()
+    if not names:
+        raise DataError(f"{folder / 'velodyne'} holds no sweep (*.bin)", "unpack the velodyne archive there")
+    return folder, names
