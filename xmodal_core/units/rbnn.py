@@ -35,7 +35,8 @@ def connected(points: Floats | Doubles, radius: Doubles | float) -> Ints:
     reach = int(np.ceil(radii.max() / edge))
     row, floor, width = _grid(places, edge, reach)
     order = np.argsort(row * (int(floor.max()) + 1) + floor)
-    found: Ints = _components(places[order], radii[order] ** 2, row[order], floor[order], order, width, reach, edge)
+    sorted_places = np.take(places, order, axis=0)
+    found: Ints = _components(sorted_places, radii[order] ** 2, row[order], floor[order], order, width, reach, edge)
     return found
 
 
@@ -43,14 +44,21 @@ def connected(points: Floats | Doubles, radius: Doubles | float) -> Ints:
 def _grid(points: Doubles, edge: float, reach: int) -> tuple[Ints, Ints, int]:
     """The cell of each point: its row of upright cells (N,), its floor in the row (N,), and how many rows lie between
     two rows that are neighbours in x; ``reach`` of them stay empty, so that an offset in y never meets a wrong row."""
-    n = len(points)
-    low = np.array([points[:, 0].min(), points[:, 1].min(), points[:, 2].min()])
-    width = int((points[:, 1].max() - low[1]) / edge) + 1 + reach
-    row = np.empty(n, dtype=np.int64)
-    floor = np.empty(n, dtype=np.int64)
-    for i in range(n):
-        row[i] = int((points[i, 0] - low[0]) / edge) * width + int((points[i, 1] - low[1]) / edge)
-        floor[i] = int((points[i, 2] - low[2]) / edge)
+    low = points[0].copy()
+    high = points[0].copy()
+    for i in range(len(points)):
+        for axis in range(3):
+            low[axis] = min(low[axis], points[i, axis])
+            high[axis] = max(high[axis], points[i, axis])
+    per_metre = 1.0 / edge
+    width = int((high[1] - low[1]) * per_metre) + 1 + reach
+    row = np.empty(len(points), dtype=np.int64)
+    floor = np.empty(len(points), dtype=np.int64)
+    for i in range(len(points)):
+        x = int((points[i, 0] - low[0]) * per_metre)
+        y = int((points[i, 1] - low[1]) * per_metre)
+        row[i] = x * width + y
+        floor[i] = int((points[i, 2] - low[2]) * per_metre)
     return row, floor, width
 
 
@@ -117,12 +125,14 @@ def _join_rows(
     other = rows[b]
     end = rows[b + 1]
     for one in range(rows[a], rows[a + 1]):
-        while other < end and level[other] < level[one] - steps[one]:
+        lowest, highest = level[one] - steps[one], level[one] + steps[one]
+        while other < end and level[other] < lowest:
             other += 1
         two = one + 1 if a == b else other
-        while two < end and level[two] <= level[one] + steps[one]:
+        while two < end and level[two] <= highest:
             rise = edge * max(abs(level[two] - level[one]) - 1, 0)
-            if gap + rise * rise <= min(bound[one], bound[two]):
+            # Equal parents settle it for most pairs without a walk to the root.
+            if parent[one] != parent[two] and gap + rise * rise <= min(bound[one], bound[two]):
                 root_one = _root(parent, one)
                 root_two = _root(parent, two)
                 if root_one != root_two and _touch(points, squares, cells, box, bound, one, two):
