@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from xmodal_core.datasets.base import Dataset
 
 
@@ -49,13 +51,13 @@ def ensure_sample_drive(*, quiet: bool = False) -> Path:
     from xmodal_cli.console import progress
 
     with ExitStack() as stack:
-        shown: list[tuple[object, object]] = []
+        bar: Progress | None = None
 
         def on_progress(done: int, total: int) -> None:
-            if not shown:
+            nonlocal bar
+            if bar is None:
                 bar = stack.enter_context(progress(quiet))
-                shown.append((bar, bar.add_task("making the sample drive (once)", total=total, note="")))
-            bar, task = shown[0]
-            bar.update(task, completed=done, total=total)
+                bar.add_task("making the sample drive (once)", note="")
+            bar.update(bar.task_ids[0], completed=done, total=total)
 
         return ensure_drive(on_progress=on_progress)

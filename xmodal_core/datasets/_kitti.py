@@ -78,7 +78,7 @@ def rectified_camera(projection: Doubles, lidar_to_rectified: Doubles) -> tuple[
         lidar_to_rectified: from the LiDAR to the rectified coordinates of camera 0.
     """
     intrinsics = projection[:, :3].copy()
-    shift: Doubles = np.linalg.solve(intrinsics, projection[:, 3])
+    shift = np.asarray(np.linalg.solve(intrinsics, projection[:, 3]), dtype=np.float64)
     return intrinsics, geometry.rigid(np.eye(3), shift) @ lidar_to_rectified
 
 

@@ -16,9 +16,12 @@ from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets import _kitti
 from xmodal_core.datasets._files import FETCH_AGAIN, image_size, read_image, read_text
+from xmodal_core.datasets._kitti_example import object_example as example
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.types import Boxes, Camera, Doubles, Frame, Sensor
+
+__all__ = ["KittiObject", "KittiObjectConfig", "example"]
 
 FOLDERS = ("training", "testing")
 CAMERAS = {"image_2": "P2", "image_3": "P3"}

@@ -19,11 +19,14 @@ from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets import _kitti
 from xmodal_core.datasets._files import FETCH_AGAIN, read_image, read_text
+from xmodal_core.datasets._kitti_example import raw_example as example
 from xmodal_core.datasets._kitti_oxts import Reference, imu_pose, read_oxts
 from xmodal_core.datasets._kitti_tracklets import Tracklet, boxes_of_frame, read_tracklets
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.types import Boxes, Camera, Doubles, Frame, Sensor
+
+__all__ = ["KittiRaw", "KittiRawConfig", "example"]
 
 CAMERAS = ("00", "01", "02", "03")
 PERIOD = 0.1
@@ -222,6 +225,6 @@ def _timestamps(file: Path) -> Doubles:
     """Seconds since 1970 of a list of lines such as ``2011-09-26 13:04:32.335337762``."""
     lines = [line.strip().replace(" ", "T") for line in read_text(file).splitlines()]
     try:
-        return np.array(lines, dtype="datetime64[ns]").astype(np.int64) * 1e-9
+        return np.asarray(np.array(lines, dtype="datetime64[ns]").astype(np.int64) * 1e-9, dtype=np.float64)
     except ValueError:
         raise DataError(f"{file} is no list of dates and times, one a line", FETCH_AGAIN) from None

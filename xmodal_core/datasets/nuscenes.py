@@ -18,11 +18,14 @@ from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets._files import read_image, read_labels, read_rows
 from xmodal_core.datasets._nuscenes_classes import DETECTION, DETECTION_OF, OTHER, SEGMENTATION, SEGMENTATION_OF
+from xmodal_core.datasets._nuscenes_example import example
 from xmodal_core.datasets._nuscenes_splits import scenes_of_split
 from xmodal_core.datasets._nuscenes_tables import CAMERAS, Tables, read_tables
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.types import Boxes, Camera, Doubles, Floats, Frame, Ints, Semantic, Sensor
+
+__all__ = ["NuScenes", "NuScenesConfig", "example"]
 
 COLUMNS = 5
 """x, y, z, intensity (0..255), ring (0 lowest): a row of a .pcd.bin file."""
