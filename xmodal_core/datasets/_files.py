@@ -13,8 +13,8 @@ from xmodal_core.types import Floats, Image
 FETCH_AGAIN = "fetch the file again, or leave the frame out"
 
 
-def read_bytes(path: Path) -> bytes:
-    """All of a file.
+def read_bytes(path: Path, hint: str = FETCH_AGAIN) -> bytes:
+    """All of a file; ``hint`` is what to do where it is missing.
 
     Raises:
         DataError: it is missing, empty, or cannot be read.
@@ -22,7 +22,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path} is missing", FETCH_AGAIN) from None
+        raise DataError(f"{path} is missing", hint) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
     if not content:
@@ -42,13 +42,13 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} is not a text file", FETCH_AGAIN) from None
 
 
-def read_rows(path: Path, columns: int) -> Floats:
-    """A file of little-endian float32 rows without a header, (N, columns).
+def read_rows(path: Path, columns: int, hint: str = FETCH_AGAIN) -> Floats:
+    """A file of little-endian float32 rows without a header, (N, columns); ``hint`` is for a missing file.
 
     Raises:
         DataError: it is missing, empty, or ends within a row.
     """
-    content = read_bytes(path)
+    content = read_bytes(path, hint)
     if len(content) % (4 * columns):
         raise DataError(
             f"{path} is cut short: {len(content)} bytes are no whole number of rows of {columns} float32", FETCH_AGAIN
@@ -81,7 +81,7 @@ def image_size(path: Path) -> tuple[int, int]:
             return picture.width, picture.height
     except FileNotFoundError:
         raise DataError(f"{path} is missing", FETCH_AGAIN) from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # each decoder of Pillow has its own kinds
         raise DataError(f"{path} is no readable picture: {_first_line(error)}", FETCH_AGAIN) from None
 
 
@@ -98,7 +98,7 @@ def read_image(path: Path, width: int, height: int) -> Image:
             pixels = np.asarray(picture.convert("RGB"))
     except FileNotFoundError:
         raise DataError(f"{path} is missing", FETCH_AGAIN) from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # each decoder of Pillow has its own kinds
         raise DataError(f"{path} is no readable picture: {_first_line(error)}", FETCH_AGAIN) from None
     if pixels.shape[:2] != (height, width):
         raise DataError(

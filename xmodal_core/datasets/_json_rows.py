@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,7 +15,7 @@ CHUNK = 1 << 22
 """Characters read at a time; also the longest row that is believed."""
 
 _DECODER = json.JSONDecoder()
-_FETCH_AGAIN = "unpack the tables again from their archive"
+UNPACK_AGAIN = "unpack the tables again from their archive"
 
 
 def rows(table: Path, *fields: str) -> Iterator[Any]:
@@ -32,7 +33,16 @@ def rows(table: Path, *fields: str) -> Iterator[Any]:
             yield pick(row)
     except (KeyError, TypeError):
         lacking = next((name for name in fields if not isinstance(row, dict) or name not in row), "?")
-        raise DataError(f"a row of {table} has no '{lacking}'", _FETCH_AGAIN) from None
+        raise DataError(f"a row of {table} has no '{lacking}'", UNPACK_AGAIN) from None
+
+
+@contextmanager
+def reading(table: Path) -> Iterator[None]:
+    """Names ``table`` where a value in it is of another kind than its column: any such error becomes a DataError."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DataError(f"{table} is damaged: {_first_line(error)}", UNPACK_AGAIN) from None
 
 
 def _objects(table: Path) -> Iterator[Any]:
@@ -44,7 +54,7 @@ def _objects(table: Path) -> Iterator[Any]:
     except OSError as error:
         raise DataError(f"cannot read {table}: {error.strerror}", "check its permissions") from None
     except ValueError as error:  # of the JSON or of its UTF-8
-        raise DataError(f"{table} is damaged: {str(error).splitlines()[0]}", _FETCH_AGAIN) from None
+        raise DataError(f"{table} is damaged: {_first_line(error)}", UNPACK_AGAIN) from None
 
 
 def _parse(stream: TextIO) -> Iterator[Any]:
@@ -84,3 +94,7 @@ def _next_token(stream: TextIO, text: str, at: int) -> tuple[str, int]:
         text, at = stream.read(CHUNK), 0
         if not text:
             raise ValueError("it ends within the list")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

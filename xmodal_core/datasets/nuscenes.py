@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from xmodal_core.datasets._nuscenes_splits import scenes_of_split
 from xmodal_core.datasets._nuscenes_tables import CAMERAS, Tables, read_tables
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
-from xmodal_core.types import Boxes, Camera, Doubles, Floats, Frame, Ints, Semantic, Sensor
+from xmodal_core.types import Bools, Boxes, Camera, Doubles, Floats, Frame, Ints, Semantic, Sensor
 
 __all__ = ["NuScenes", "NuScenesConfig", "example"]
 
@@ -32,6 +32,9 @@ COLUMNS = 5
 
 NEAR = 1.0
 """Metres: with several sweeps, points with |x| and |y| below this are the vehicle itself and left out (devkit)."""
+
+MISSING_KEYFRAME = "unpack the part of the release that holds it, or add --set dataset.skip_missing=true"
+MISSING_SWEEP = "unpack the sweeps of the release, or add --set dataset.n_sweeps=1"
 
 
 class NuScenesConfig(Settings):
@@ -118,7 +121,7 @@ class NuScenes(Dataset):
         key = int(self._keys[index])
         tables = self._tables
         lidar = int(tables.key_lidar[key])
-        points, channels, label = self._sweeps(key, lidar)
+        points, channels, semantic = self._points(key, lidar)
         pose = self._lidar_pose(lidar)
         return Frame(
             name=self.name(index),
@@ -130,40 +133,44 @@ class NuScenes(Dataset):
             cameras=self._cameras_of(key, pose),
             pose=pose,
             boxes=self._boxes(key, pose),
-            semantic=None if label is None else Semantic(label, SEGMENTATION),
+            semantic=semantic,
         )
 
-    def _sweeps(self, key: int, lidar: int) -> tuple[Floats, dict[str, Floats], Ints | None]:
-        """The keyframe's points and, before it in time, those of the sweeps that ``prev`` leads to."""
+    def _points(self, key: int, lidar: int) -> tuple[Floats, dict[str, Floats], Semantic | None]:
+        """Points, channels and labels of the keyframe's sweep and those before it, newest first."""
+        sweeps = [self._sweep(row, lidar) for row in self._chain(lidar)]
+        values = np.concatenate([sweep.values for sweep in sweeps])
+        lag = np.concatenate([np.full(len(sweep.values), sweep.lag, dtype=np.float32) for sweep in sweeps])
+        channels = {"intensity": values[:, 3].copy(), "time_lag": lag, "ring": values[:, 4].copy()}
+        semantic = None
+        if file := self._tables.key_labels[key].decode():
+            label = np.zeros(len(values), dtype=np.int64)
+            kept = sweeps[0].kept
+            label[: len(sweeps[0].values)] = self._labels(file, len(kept))[kept]
+            semantic = Semantic(label, SEGMENTATION)
+        return values[:, :3].copy(), channels, semantic
+
+    def _chain(self, lidar: int) -> list[int]:
+        """Rows of the LiDAR files from ``lidar`` back in time; fewer than ``n_sweeps`` at the start of a scene."""
+        rows = [lidar]
+        while len(rows) < self._options.n_sweeps and (before := int(self._tables.lidar_prev[rows[-1]])) >= 0:
+            rows.append(before)
+        return rows
+
+    def _sweep(self, row: int, key_row: int) -> _Sweep:
+        """LiDAR file ``row`` in the frame of LiDAR file ``key_row``."""
         tables = self._tables
-        several = self._options.n_sweeps > 1
-        label_file = tables.key_labels[key].decode()
-        to_key = geometry.invert(self._lidar_pose(lidar))
-        rows, lags, labels = [], [], []
-        row = lidar
-        for number in range(self._options.n_sweeps):
-            values = read_rows(self.root / tables.lidar_file[row].decode(), COLUMNS)
-            keep = np.isfinite(values).all(axis=1)
-            if several:
-                keep &= (np.abs(values[:, 0]) >= NEAR) | (np.abs(values[:, 1]) >= NEAR)
-            if label_file:
-                labels.append(self._labels(label_file, len(values))[keep] if number == 0 else np.zeros(keep.sum(), int))
-            values = values[keep]
-            if number:
-                values[:, :3] = geometry.transform_points(to_key @ self._lidar_pose(row), values[:, :3])
-            lag = float(tables.lidar_time[lidar] - tables.lidar_time[row]) * 1e-6
-            rows.append(values)
-            lags.append(np.full(len(values), lag, dtype=np.float32))
-            row = int(tables.lidar_prev[row])
-            if row < 0:
-                break
-        all_rows = np.concatenate(rows)
-        channels = {
-            "intensity": all_rows[:, 3].copy(),
-            "time_lag": np.concatenate(lags),
-            "ring": all_rows[:, 4].copy(),
-        }
-        return all_rows[:, :3].copy(), channels, np.concatenate(labels).astype(np.int64) if labels else None
+        hint = MISSING_KEYFRAME if row == key_row else MISSING_SWEEP
+        values = read_rows(self.root / tables.lidar_file[row].decode(), COLUMNS, hint)
+        kept = np.isfinite(values).all(axis=1)
+        if self._options.n_sweeps > 1:
+            kept &= (np.abs(values[:, :2]) >= NEAR).any(axis=1)
+        values = values[kept]
+        if row != key_row:
+            to_key = geometry.invert(self._lidar_pose(key_row)) @ self._lidar_pose(row)
+            values[:, :3] = geometry.transform_points(to_key, values[:, :3])
+        lag = float(tables.lidar_time[key_row] - tables.lidar_time[row]) * 1e-6
+        return _Sweep(values, kept, lag)
 
     def _labels(self, file: str, count: int) -> Ints:
         fine = read_labels(self.root / file, count)
@@ -216,6 +223,15 @@ class NuScenes(Dataset):
             track=tables.box_object[which].copy(),
             velocity=velocity[:, :2].astype(np.float32),
         )
+
+
+class _Sweep(NamedTuple):
+    """``values`` (n,5) of the points that were kept, ``kept`` (N,) bool of the file's rows, ``lag`` seconds before the
+    keyframe."""
+
+    values: Floats
+    kept: Bools
+    lag: float
 
 
 def find_tables(root: Path, version: str = "") -> Path:

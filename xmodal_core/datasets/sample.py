@@ -38,3 +38,11 @@ class Sample(NuScenes):
 
             root = ensure_drive()
         return cls(root, config)
+
+
+def example(root: Path, frames: int = 2) -> Path:
+    """One scene of ``frames`` keyframes with small pictures."""
+    from sample_data import ensure_drive
+    from sample_data.settings import DriveSettings
+
+    return ensure_drive(root, DriveSettings(scenes=1, frames=frames, image_width=160, image_height=90))
