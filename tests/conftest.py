@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XMODAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +26,27 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"needs real sensor data (XMODAL_REAL_DATA, looked in {root.name}/)")
     return root
+
+
+@pytest.fixture(scope="session")
+def example_root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The root of a data set's own small example, by the data set's name; made once, to be read only."""
+    made: dict[str, Path] = {}
+
+    def root_of(name: str) -> Path:
+        if name not in made:
+            module = importlib.import_module(f"xmodal_core.datasets.{name}")
+            made[name] = module.example(tmp_path_factory.mktemp(name) / "root", frames=2)
+        return made[name]
+
+    return root_of
+
+
+@pytest.fixture
+def example_copy(example_root: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of a data set's example, to be damaged."""
+
+    def copy_of(name: str) -> Path:
+        return Path(shutil.copytree(example_root(name), tmp_path / name, dirs_exist_ok=True))
+
+    return copy_of

@@ -15,8 +15,10 @@ from xmodal_core.types import Frame, Sensor
 class Dataset(ABC):
     """Frames of one split of one data set, read lazily.
 
-    A plugin gives ``Config`` (its options; always with ``split``), ``layout`` (the files it expects, one line each,
-    shown when one is missing) and ``channels`` (the channels every frame of it has, in the order networks take them).
+    A plugin gives ``Config`` (its options; always with ``split``), ``layout`` (the files it expects, one line each: a
+    glob pattern, then what it is in words; shown when they are not there) and ``channels`` (the channels every frame
+    of it has, in the order networks take them). Its module also has ``example(root, frames=2) -> Path``, which writes
+    a small data set of its format for tests.
 
     Args:
         root: the data set's folder.
@@ -44,6 +46,11 @@ class Dataset(ABC):
                 f"data set '{cls.__module__.rsplit('.', 1)[-1]}' needs its folder", "give it with --root DIR"
             )
         return cls(root, config)
+
+    @classmethod
+    def expected(cls) -> str:
+        """The layout in one line: the hint of an error about a folder that does not hold this data set."""
+        return "expected in it: " + "; ".join(" ".join(line.split()) for line in cls.layout)
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -43,11 +43,11 @@ class KittiObject(Dataset):
 
     Config: ClassVar[type[Settings]] = KittiObjectConfig
     layout: ClassVar[tuple[str, ...]] = (
-        "training/velodyne/000000.bin    sweeps",
-        "training/image_2/000000.png     pictures",
-        "training/calib/000000.txt       calibration",
-        "training/label_2/000000.txt     labels",
-        "ImageSets/train.txt             lists of frame names, optional",
+        "training/velodyne/*.bin  sweeps",
+        "training/image_2/*.png   pictures",
+        "training/calib/*.txt     calibration",
+        "training/label_2/*.txt   labels, optional",
+        "ImageSets/*.txt          splits as lists of frame names, optional",
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity",)
     sensor: ClassVar[Sensor] = _kitti.SENSOR
@@ -60,7 +60,7 @@ class KittiObject(Dataset):
             if camera not in CAMERAS:
                 raise InputError(f"unknown camera '{camera}'", f"known: {', '.join(CAMERAS)}")
         self._wanted = config.cameras
-        self._folder, self._names = _frames_of_split(self.root, config.split)
+        self._folder, self._names = _frames_of_split(self.root, config.split, self.expected())
 
     def __len__(self) -> int:
         return len(self._names)
@@ -159,16 +159,16 @@ def _lidar_to_rectified(values: dict[str, Doubles], file: Path) -> Doubles:
     return geometry.rigid(rectify, np.zeros(3)) @ geometry.rigid(lidar_to_camera[:, :3], lidar_to_camera[:, 3])
 
 
-def _frames_of_split(root: Path, split: str) -> tuple[Path, list[str]]:
-    """The folder and the sorted frame names of a split."""
+def _frames_of_split(root: Path, split: str, hint: str) -> tuple[Path, list[str]]:
+    """The folder and the sorted frame names of a split; ``hint`` tells the layout."""
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder", "give the folder that holds training/velodyne with --root")
+        raise DataError(f"{root} is not a folder", hint)
     lists = {file.stem: file for file in sorted(root.glob("ImageSets/*.txt"))}
     if split not in FOLDERS and split not in lists:
         raise InputError(f"unknown split '{split}'", f"known: {', '.join((*FOLDERS, *lists))}")
     folder = root / ("testing" if split in ("testing", "test") else "training")
     if not (folder / "velodyne").is_dir():
-        raise DataError(f"{folder / 'velodyne'} is missing", f"give the folder that holds {folder.name}/ with --root")
+        raise DataError(f"{folder / 'velodyne'} is missing", hint)
     names = sorted(file.stem for file in (folder / "velodyne").glob("*.bin"))
     if split in lists:
         names = read_text(lists[split]).split()

@@ -62,12 +62,12 @@ class KittiRaw(Dataset):
 
     Config: ClassVar[type[Settings]] = KittiRawConfig
     layout: ClassVar[tuple[str, ...]] = (
-        "2011_09_26/calib_cam_to_cam.txt, calib_velo_to_cam.txt, calib_imu_to_velo.txt",
-        "2011_09_26/2011_09_26_drive_0005_sync/velodyne_points/data/0000000000.bin    sweeps",
-        "2011_09_26/2011_09_26_drive_0005_sync/velodyne_points/timestamps.txt         optional",
-        "2011_09_26/2011_09_26_drive_0005_sync/image_02/data/0000000000.png           pictures",
-        "2011_09_26/2011_09_26_drive_0005_sync/oxts/data/0000000000.txt               poses, optional",
-        "2011_09_26/2011_09_26_drive_0005_sync/tracklet_labels.xml                    boxes, optional",
+        "*/calib_*.txt                           calibration of a date (2011_09_26)",
+        "*/*_sync/velodyne_points/data/*.bin     sweeps of a drive (2011_09_26_drive_0005_sync)",
+        "*/*_sync/image_02/data/*.png            pictures",
+        "*/*_sync/velodyne_points/timestamps.txt times, optional",
+        "*/*_sync/oxts/data/*.txt                poses, optional",
+        "*/*_sync/tracklet_labels.xml            boxes, optional",
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity",)
     sensor: ClassVar[Sensor] = _kitti.SENSOR
@@ -78,7 +78,7 @@ class KittiRaw(Dataset):
         for camera in config.cameras:
             if camera not in CAMERAS:
                 raise InputError(f"unknown camera '{camera}'", f"known: {', '.join(CAMERAS)}")
-        root, folders = find_drives(root.expanduser())
+        root, folders = find_drives(root.expanduser(), self.expected())
         super().__init__(root, config)
         self._wanted = config.cameras
         self._drives = [_Drive(folder) for folder in _choose(folders, config.drives)]
@@ -187,24 +187,22 @@ class _Drive:
         return _rigid_file(self.folder.parent / "calib_imu_to_velo.txt")
 
 
-def find_drives(root: Path) -> tuple[Path, list[Path]]:
+def find_drives(root: Path, hint: str) -> tuple[Path, list[Path]]:
     """The root and the folders of all its drives, sorted; a date's or a drive's own folder is taken too and gives
-    only what is in it.
+    only what is in it. ``hint`` tells the layout.
 
     Raises:
         DataError: there is none.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder", "give the folder that holds 2011_09_26/ and the like with --root")
+        raise DataError(f"{root} is not a folder", hint)
     full = root.resolve()
     if _DRIVE.fullmatch(full.name):
         return full.parent.parent, [full]
     dates = [full] if _DATE.fullmatch(full.name) else [path for path in root.iterdir() if _DATE.fullmatch(path.name)]
     drives = [path for date in dates if date.is_dir() for path in date.iterdir() if _DRIVE.fullmatch(path.name)]
     if not drives:
-        raise DataError(
-            f"{root} holds no KITTI drive (DATE/DATE_drive_0000_sync)", "unpack synced+rectified drives and calibration"
-        )
+        raise DataError(f"{root} holds no KITTI drive (DATE/DATE_drive_0000_sync)", hint)
     return (full.parent if dates == [full] else root), sorted(drives)
 
 

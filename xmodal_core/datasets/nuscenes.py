@@ -62,17 +62,17 @@ class NuScenes(Dataset):
 
     Config: ClassVar[type[Settings]] = NuScenesConfig
     layout: ClassVar[tuple[str, ...]] = (
-        "v1.0-*/*.json                  the tables",
-        "samples/LIDAR_TOP/*.pcd.bin    keyframe sweeps",
-        "samples/CAM_*/*.jpg            pictures",
-        "sweeps/LIDAR_TOP/*.pcd.bin     sweeps between keyframes, for n_sweeps > 1",
-        "lidarseg/v1.0-*/*.bin          labels a point, where the lidarseg package is unpacked",
+        "v1.0-*/*.json                the tables",
+        "samples/LIDAR_TOP/*.pcd.bin  sweeps of keyframes",
+        "samples/CAM_*/*.jpg          pictures",
+        "sweeps/LIDAR_TOP/*.pcd.bin   sweeps between keyframes, optional: for n_sweeps above 1",
+        "lidarseg/v1.0-*/*.bin        labels of points, optional",
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity", "time_lag", "ring")
     sensor: ClassVar[Sensor] = Sensor("HDL-32E", beams=32, forward=(0.0, 1.0), height=None, intensity_max=255.0)
 
     def __init__(self, root: Path, config: NuScenesConfig) -> None:
-        folder = find_tables(root, config.version)
+        folder = find_tables(root, config.version, self.expected())
         super().__init__(folder.parent, config)
         self._options = config
         self._cameras = _camera_numbers(config.cameras)
@@ -162,7 +162,7 @@ class NuScenes(Dataset):
         tables = self._tables
         hint = MISSING_KEYFRAME if row == key_row else MISSING_SWEEP
         values = read_rows(self.root / tables.lidar_file[row].decode(), COLUMNS, hint)
-        kept = np.isfinite(values).all(axis=1)
+        kept: Bools = np.isfinite(values).all(axis=1)
         if self._options.n_sweeps > 1:
             kept &= (np.abs(values[:, :2]) >= NEAR).any(axis=1)
         values = values[kept]
@@ -234,8 +234,8 @@ class _Sweep(NamedTuple):
     lag: float
 
 
-def find_tables(root: Path, version: str = "") -> Path:
-    """The version folder within ``root``; ``root`` may also be that folder itself.
+def find_tables(root: Path, version: str, hint: str) -> Path:
+    """The version folder within ``root``; ``root`` may also be that folder itself. ``hint`` tells the layout.
 
     Raises:
         DataError: there is no such folder.
@@ -243,7 +243,7 @@ def find_tables(root: Path, version: str = "") -> Path:
     """
     root = root.expanduser()
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder", "give the folder that holds v1.0-*/ and samples/ with --root")
+        raise DataError(f"{root} is not a folder", hint)
     if version:
         if not (root / version).is_dir():
             raise DataError(f"{root} has no folder {version}", f"there are: {', '.join(_versions(root)) or 'none'}")
@@ -252,7 +252,7 @@ def find_tables(root: Path, version: str = "") -> Path:
         return root.resolve()
     versions = _versions(root)
     if not versions:
-        raise DataError(f"{root} holds no nuScenes tables", "give the folder that holds v1.0-*/ and samples/")
+        raise DataError(f"{root} holds no nuScenes tables", hint)
     if len(versions) > 1:
         raise InputError(
             f"{root} holds several versions: {', '.join(versions)}", "choose one with --set dataset.version=NAME"
