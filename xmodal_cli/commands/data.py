@@ -1,10 +1,55 @@
-"""xmodal data."""
+"""xmodal data: make the sample drive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from xmodal_cli.options import Json, Seed
+
+app = typer.Typer(no_args_is_help=True, help="Make data to start from.")
 
 
 @app.callback()
 def group() -> None:
-    """To be replaced."""
+    """Make data to start from."""
+
+
+@app.command("sample")
+def sample(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where to; else in the user's cache folder.")
+    ] = None,
+    scenes: Annotated[int, typer.Option("--scenes", metavar="N", help="Scenes, each another street.")] = 6,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Keyframes in a scene, two a second.")] = 25,
+    seed: Seed = 0,
+    width: Annotated[int, typer.Option("--width", metavar="PX", help="Width of the camera images.")] = 640,
+    height: Annotated[int, typer.Option("--height", metavar="PX", help="Height of the camera images.")] = 360,
+    json: Json = False,
+) -> None:
+    """Make a drive through a made-up town, in nuScenes format: sweeps, six cameras, boxes, labels of every point."""
+    import time
+
+    from sample_data import DriveSettings, ensure_drive
+    from xmodal_cli.console import out as console
+    from xmodal_cli.console import print_json, progress
+    from xmodal_core.config import validate
+
+    settings = validate(
+        DriveSettings,
+        {"scenes": scenes, "frames": frames, "seed": seed, "image_width": width, "image_height": height},
+        origin="the command line",
+    )
+    begun = time.monotonic()
+    with progress() as bar:
+        task = bar.add_task("sample drive", total=settings.total, note="")
+        folder = ensure_drive(out, settings, lambda done, total: bar.update(task, completed=done, total=total))
+        bar.update(task, completed=settings.total)
+    seconds = time.monotonic() - begun
+    if json:
+        print_json({"root": str(folder), **settings.model_dump(), "seconds": round(seconds, 2)})
+        return
+    console.print(f"{settings.scenes} scenes of {settings.frames} keyframes: [bold]{folder}[/]", soft_wrap=True)
+    console.print(f"to see a frame: xmodal units show --dataset nuscenes --root {folder} --frame 0", soft_wrap=True)

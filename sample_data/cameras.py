@@ -1,0 +1,139 @@
+"""The cameras: a ray for each pixel, a second one towards the sun, more of both where an edge would look jagged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sample_data import atlas, shading
+from sample_data.casting import Hits, Stage
+from sample_data.rig import Mount
+from sample_data.world import Moment, World
+from xmodal_core.types import Bools, Doubles, Floats, Image
+
+_EXPOSURE = 0.62
+_FEELERS = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one camera saw.
+
+    Args:
+        image: (H,W,3) uint8.
+        thing: (H,W) int32, number of the thing that each pixel's middle shows; -1 for the sky.
+        distance: (H,W) float32 metres along the pixel's ray; infinite for the sky.
+    """
+
+    image: Image
+    thing: NDArray[np.int32]
+    distance: Floats
+
+
+def take(
+    world: World, stage: Stage, moment: Moment, mount: Mount, car: Doubles, size: tuple[int, int], grain: Floats
+) -> Picture:
+    """A picture of the world as it stands on the stage.
+
+    Args:
+        moment: what moves, at the moment of the shot; the stage must have been set to it.
+        car: (4,4) the car's pose at the moment of the shot.
+        size: width, height in pixels.
+        grain: (H,W) float32, the sensor's noise.
+    """
+    width, height = size
+    pose = car @ mount.transform
+    lens = mount.intrinsics(width, height)
+    ray = _rays(pose, lens, *_grid(width, height, 0.0, 0.0))
+    near = moment.near(pose, lens, width, height).ravel()
+    hits = stage.cast(ray, near)
+    linear = _light(world, stage, ray, hits, moment, 1.0 / lens[0, 0])
+    surfaces = stage.surfaces
+    edge = np.zeros(width * height, dtype=np.bool_)
+    shading.edges(
+        hits.triangle, surfaces.thing, surfaces.material, hits.distance, surfaces.normals, height, width, edge
+    )
+    _smooth(world, stage, pose, lens, edge, near, linear, moment, width)
+    image = np.empty((height, width, 3), dtype=np.uint8)
+    shading.develop(linear.reshape(height, width, 3), grain, _EXPOSURE, image)
+    seen = np.where(hits.triangle >= 0, surfaces.thing[hits.triangle], -1).astype(np.int32)
+    return Picture(image, seen.reshape(height, width), hits.distance.reshape(height, width))
+
+
+def _grid(width: int, height: int, du: float, dv: float) -> tuple[Floats, Floats]:
+    v, u = np.mgrid[0:height, 0:width].astype(np.float32)
+    return (u + du).ravel(), (v + dv).ravel()
+
+
+def _rays(pose: Doubles, lens: Doubles, u: Floats, v: Floats) -> Floats:
+    turn = pose[:3, :3].astype(np.float32)
+    x, y = (u - lens[0, 2]) / lens[0, 0], (v - lens[1, 2]) / lens[1, 1]
+    direction = np.empty((len(u), 3), dtype=np.float32)
+    for axis in range(3):
+        direction[:, axis] = turn[axis, 0] * x + turn[axis, 1] * y + turn[axis, 2]
+    direction /= np.sqrt(np.einsum("nd,nd->n", direction, direction))[:, None]
+    rays = np.empty((len(u), 6), dtype=np.float32)
+    rays[:, :3] = pose[:3, 3]
+    rays[:, 3:] = direction
+    return rays
+
+
+def _light(world: World, stage: Stage, rays: Floats, hits: Hits, moment: Moment, angle: float) -> Floats:
+    lit = _in_sun(world, stage, rays, hits, moment)
+    out = np.empty((len(rays), 3), dtype=np.float32)
+    surfaces = stage.surfaces
+    shading.shade(
+        rays, hits.distance, hits.triangle, hits.u, hits.v, lit, surfaces.normals, surfaces.local, surfaces.colour,
+        surfaces.material, surfaces.thing, world.parameters, world.fine.levels, world.coarse.levels, world.places,
+        moment.occlusion, world.daylight.numbers, atlas.signs(), atlas.banners(), np.float32(angle), out,
+    )  # fmt: skip
+    return out
+
+
+def _in_sun(world: World, stage: Stage, rays: Floats, hits: Hits, moment: Moment) -> Bools:
+    lit = np.zeros(len(rays), dtype=np.bool_)
+    sun = world.daylight.sun.astype(np.float32)
+    seen = np.flatnonzero((hits.triangle >= 0) & (hits.distance < 400.0))
+    normal = stage.surfaces.normals[hits.triangle[seen], 0]
+    cosine = normal @ sun
+    ahead = np.einsum("nd,nd->n", normal, rays[seen, 3:])
+    # A face turned from the sun needs no ray, unless the eye sees its other side or it is a leaf.
+    leaf = stage.surfaces.material[hits.triangle[seen]] == shading.LEAF
+    ask = (cosine * np.where(ahead > 0, -1, 1) > -0.05) | leaf
+    seen, side = seen[ask], np.where(ahead[ask] > 0, -1.0, 1.0).astype(np.float32)
+    normal = normal[ask]
+    feeler = np.empty((len(seen), 6), dtype=np.float32)
+    feeler[:, :3] = rays[seen, :3] + hits.distance[seen, None] * rays[seen, 3:]
+    lift = (0.006 + 0.0004 * hits.distance[seen]) * side
+    feeler[:, :3] += lift[:, None] * normal + 0.01 * sun
+    feeler[:, 3:] = sun
+    lit[seen] = ~stage.blocked(feeler, moment.swept.holds(feeler[:, 0], feeler[:, 1]))
+    return lit
+
+
+def _smooth(
+    world: World,
+    stage: Stage,
+    pose: Doubles,
+    lens: Doubles,
+    edge: Bools,
+    near: Bools,
+    linear: Floats,
+    moment: Moment,
+    width: int,
+) -> None:
+    # Where an edge runs through a pixel its colour becomes the mean of four places in it.
+    pixel = np.flatnonzero(edge)
+    if not len(pixel):
+        return
+    v, u = np.divmod(pixel, width)
+    u4 = np.concatenate([u + du for du, _ in _FEELERS]).astype(np.float32)
+    v4 = np.concatenate([v + dv for _, dv in _FEELERS]).astype(np.float32)
+    rays = _rays(pose, lens, u4, v4)
+    hits = stage.cast(rays, np.tile(near[pixel], len(_FEELERS)))
+    colour = _light(world, stage, rays, hits, moment, 1.0 / lens[0, 0])
+    # Bright sky beside a dark twig would outshine it: mix as the eye sees, not as light adds.
+    colour = np.minimum(colour, 1.6).reshape(len(_FEELERS), len(pixel), 3)
+    linear[pixel] = colour.mean(axis=0)

@@ -1,0 +1,305 @@
+"""Triangles, and the solids that things are put together from.
+
+A mesh is a soup of triangles: each carries its three corners, normals and texture coordinates, its material and its
+colour, so that joining meshes is joining arrays and a ray's hit needs only the triangle's number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sample_data.materials import Material
+from xmodal_core.types import Doubles, Floats
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A soup of F triangles.
+
+    Args:
+        corners, normals, local: (F,3,3) float32: position (metres), unit normal and texture coordinates (metres,
+            unless a material says otherwise) of each corner.
+        colour: (F,3) float32 linear albedo.
+        material: (F,) uint8.
+    """
+
+    corners: Floats
+    normals: Floats
+    local: Floats
+    colour: Floats
+    material: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.corners)
+
+    def moved(self, rotation: ArrayLike, translation: ArrayLike = (0.0, 0.0, 0.0)) -> Mesh:
+        """Turned by a 3x3 ``rotation``, then shifted; texture coordinates stay with the triangles."""
+        turn = np.asarray(rotation, dtype=np.float32)
+        shift = np.asarray(translation, dtype=np.float32)
+        return replace(self, corners=self.corners @ turn.T + shift, normals=self.normals @ turn.T)
+
+    def shifted(self, x: float, y: float, z: float) -> Mesh:
+        return replace(self, corners=self.corners + np.array([x, y, z], dtype=np.float32))
+
+    def placed_in_texture(self) -> Mesh:
+        """With the corners as they are now as texture coordinates."""
+        return replace(self, local=self.corners.copy())
+
+    def painted(self, material: Material, colour: Colour) -> Mesh:
+        """All of one material and colour."""
+        return replace(
+            self,
+            material=np.full(len(self), material, dtype=np.uint8),
+            colour=np.tile(np.array(colour, dtype=np.float32), (len(self), 1)),
+        )
+
+
+def join(meshes: Sequence[Mesh]) -> Mesh:
+    """All triangles of ``meshes``, in their order."""
+    if not meshes:
+        return empty()
+    return Mesh(
+        np.concatenate([mesh.corners for mesh in meshes]),
+        np.concatenate([mesh.normals for mesh in meshes]),
+        np.concatenate([mesh.local for mesh in meshes]),
+        np.concatenate([mesh.colour for mesh in meshes]),
+        np.concatenate([mesh.material for mesh in meshes]),
+    )
+
+
+def empty() -> Mesh:
+    """No triangle."""
+    none = np.zeros((0, 3, 3), dtype=np.float32)
+    return Mesh(none, none, none, np.zeros((0, 3), np.float32), np.zeros(0, np.uint8))
+
+
+def from_faces(
+    vertices: ArrayLike,
+    faces: ArrayLike,
+    material: Material,
+    colour: Colour,
+    *,
+    smooth: float = 0.0,
+    normals: ArrayLike | None = None,
+    local: ArrayLike | None = None,
+) -> Mesh:
+    """A mesh from indexed triangles.
+
+    Args:
+        vertices: (V,3) metres.
+        faces: (F,3) vertex numbers, counter-clockwise from outside.
+        material, colour: of all triangles.
+        smooth: degrees: faces that meet at less than this share a rounded normal; 0 gives flat faces.
+        normals: (V,3) normals to use instead.
+        local: (V,3) texture coordinates; the position itself where not given.
+    """
+    vertex = np.asarray(vertices, dtype=np.float32)
+    face = np.asarray(faces, dtype=np.int64)
+    corners = vertex[face]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(cross, axis=1)
+    keep = area > 1e-10
+    face, corners, cross, area = face[keep], corners[keep], cross[keep], area[keep]
+    flat = cross / area[:, None]
+    if normals is not None:
+        corner_normals = np.asarray(normals, dtype=np.float32)[face]
+    elif smooth > 0:
+        corner_normals = _rounded(vertex, face, cross, flat, np.cos(np.radians(smooth)))
+    else:
+        corner_normals = np.repeat(flat[:, None], 3, axis=1)
+    texture = corners if local is None else np.asarray(local, dtype=np.float32)[face]
+    return Mesh(
+        corners.astype(np.float32),
+        corner_normals.astype(np.float32),
+        texture.astype(np.float32).copy(),
+        np.tile(np.array(colour, dtype=np.float32), (len(face), 1)),
+        np.full(len(face), material, dtype=np.uint8),
+    )
+
+
+def _rounded(vertex: Floats, face: NDArray[np.int64], cross: Floats, flat: Floats, least: float) -> Floats:
+    # The area-weighted mean normal of a vertex where it does not lean further than `least` from the face's own.
+    summed = np.zeros((len(vertex), 3), dtype=np.float64)
+    for corner in range(3):
+        np.add.at(summed, face[:, corner], cross)
+    mean = summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
+    rounded = mean[face]
+    agree = np.einsum("fcd,fd->fc", rounded, flat) > least
+    return np.where(agree[..., None], rounded, flat[:, None]).astype(np.float32)
+
+
+def box(centre: Sequence[float], size: Sequence[float], material: Material, colour: Colour) -> Mesh:
+    """A box with its edges along the axes; ``size`` is its full extent in x, y, z."""
+    low, high = np.asarray(centre) - np.asarray(size) / 2, np.asarray(centre) + np.asarray(size) / 2
+    (x0, y0, z0), (x1, y1, z1) = low, high
+    return prism([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], z0, z1, material, colour)
+
+
+def prism(outline: ArrayLike, low: float, high: float, material: Material, colour: Colour) -> Mesh:
+    """A convex ``outline`` (P,2), counter-clockwise, raised from ``low`` to ``high``, closed above and below."""
+    return frustum(outline, outline, low, high, material, colour)
+
+
+def frustum(
+    outline: ArrayLike, top: ArrayLike, low: float, high: float, material: Material, colour: Colour, smooth: float = 0.0
+) -> Mesh:
+    """As ``prism``, with another outline of as many points above."""
+    bottom_xy, top_xy = np.asarray(outline, dtype=np.float64), np.asarray(top, dtype=np.float64)
+    n = len(bottom_xy)
+    vertices = np.concatenate([np.c_[bottom_xy, np.full(n, low)], np.c_[top_xy, np.full(n, high)]])
+    i, j = np.arange(n), (np.arange(n) + 1) % n
+    sides = np.concatenate([np.c_[i, j, n + j], np.c_[i, n + j, n + i]])
+    fan = np.c_[np.zeros(n - 2, dtype=np.int64), np.arange(1, n - 1), np.arange(2, n)]
+    wall = from_faces(vertices, sides, material, colour, smooth=smooth)
+    caps = from_faces(vertices, np.concatenate([fan[:, ::-1], n + fan]), material, colour)
+    return join([wall, caps])
+
+
+def loft(rings: ArrayLike, material: Material, colour: Colour, *, closed: bool = True, smooth: float = 50.0) -> Mesh:
+    """A skin over ``rings`` (R,P,3): rows of as many points each, counter-clockwise seen from the last ring's side.
+
+    ``closed`` joins each ring's last point with its first. The two end rings are capped.
+    """
+    ring = np.asarray(rings, dtype=np.float64)
+    rows, points, _ = ring.shape
+    number = np.arange(rows * points).reshape(rows, points)
+    following = np.roll(number, -1, axis=1) if closed else number[:, 1:]
+    first = number if closed else number[:, :-1]
+    a, b, c, d = first[:-1].ravel(), following[:-1].ravel(), following[1:].ravel(), first[1:].ravel()
+    faces = [np.c_[a, b, c], np.c_[a, c, d]]
+    vertices = ring.reshape(-1, 3)
+    skin = from_faces(vertices, np.concatenate(faces), material, colour, smooth=smooth)
+    return join([skin, _cap(ring[0], material, colour, outward=False), _cap(ring[-1], material, colour, outward=True)])
+
+
+def _cap(ring: Doubles, material: Material, colour: Colour, *, outward: bool) -> Mesh:
+    n = len(ring)
+    vertices = np.concatenate([ring, ring.mean(axis=0, keepdims=True)])
+    i, j = np.arange(n), (np.arange(n) + 1) % n
+    faces = np.c_[i, j, np.full(n, n)] if outward else np.c_[j, i, np.full(n, n)]
+    return from_faces(vertices, faces, material, colour)
+
+
+def circle(radius: float, sides: int, x: float = 0.0, y: float = 0.0) -> Doubles:
+    """(sides,2) points counter-clockwise on a circle."""
+    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    return np.c_[x + radius * np.cos(angle), y + radius * np.sin(angle)]
+
+
+def tube(
+    path: ArrayLike, radii: Sequence[float], material: Material, colour: Colour, sides: int = 8, smooth: float = 80.0
+) -> Mesh:
+    """A round rod along ``path`` (P,3) with a radius at each of its points."""
+    points = np.asarray(path, dtype=np.float64)
+    along = np.gradient(points, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    helper = np.where(np.abs(along[:, 2:3]) > 0.9, [[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]])
+    u = np.cross(helper, along)
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    v = np.cross(along, u)
+    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    round_ = np.cos(angle)[None, :, None] * u[:, None] + np.sin(angle)[None, :, None] * v[:, None]
+    return loft(points[:, None] + np.asarray(radii)[:, None, None] * round_, material, colour, smooth=smooth)
+
+
+def cylinder(
+    base: Sequence[float],
+    height: float,
+    radius: float,
+    material: Material,
+    colour: Colour,
+    sides: int = 12,
+    top: float = 1.0,
+) -> Mesh:
+    """An upright cylinder on ``base``; ``top`` is the upper radius as a share of the lower."""
+    x, y, z = base
+    return tube([(x, y, z), (x, y, z + height)], [radius, radius * top], material, colour, sides)
+
+
+def ellipsoid(
+    centre: Sequence[float], radii: Sequence[float], material: Material, colour: Colour, rows: int = 7, sides: int = 10
+) -> Mesh:
+    """An ellipsoid of ``rows`` x ``sides`` quads with round normals."""
+    polar = np.linspace(0, np.pi, rows + 1)
+    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    unit = np.stack(
+        [
+            np.sin(polar)[:, None] * np.cos(angle)[None],
+            np.sin(polar)[:, None] * np.sin(angle)[None],
+            np.repeat(-np.cos(polar)[:, None], sides, axis=1),
+        ],
+        axis=-1,
+    )
+    number = np.arange((rows + 1) * sides).reshape(rows + 1, sides)
+    following = np.roll(number, -1, axis=1)
+    a, b, c, d = number[:-1].ravel(), following[:-1].ravel(), following[1:].ravel(), number[1:].ravel()
+    points = unit.reshape(-1, 3)
+    scale = np.asarray(radii, dtype=np.float64)
+    normals = points / scale
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    faces = np.concatenate([np.c_[a, b, c], np.c_[a, c, d]])
+    return from_faces(points * scale + np.asarray(centre), faces, material, colour, normals=normals)
+
+
+def panel(
+    origin: Sequence[float],
+    across: Sequence[float],
+    up: Sequence[float],
+    material: Material,
+    colour: Colour,
+    texture: tuple[float, float, float] | None = None,
+) -> Mesh:
+    """A parallelogram from ``origin`` along ``across`` and ``up``, seen from the side of across x up.
+
+    Its texture coordinates are metres along both edges, or with ``texture`` = (w, h, number) they run from 0 to w
+    and 0 to h with a constant third one.
+    """
+    o, a, u = (np.asarray(vector, dtype=np.float64) for vector in (origin, across, up))
+    width, height = float(np.linalg.norm(a)), float(np.linalg.norm(u))
+    w, h, third = texture if texture is not None else (width, height, 0.0)
+    local = [(0, 0, third), (w, 0, third), (w, h, third), (0, h, third)]
+    return from_faces([o, o + a, o + a + u, o + u], [(0, 1, 2), (0, 2, 3)], material, colour, local=local)
+
+
+def disc(
+    centre: Sequence[float],
+    normal_yaw: float,
+    radius: float,
+    sides: int,
+    material: Material,
+    colour: Colour,
+    number: float,
+) -> Mesh:
+    """An upright flat polygon facing ``normal_yaw``; texture coordinates run from 0 to 1 over its bounding square."""
+    turn = np.pi / sides
+    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False) + turn - np.pi / 2
+    across = np.array([-np.sin(normal_yaw), np.cos(normal_yaw), 0.0])
+    flat = np.c_[np.cos(angle), np.sin(angle)]
+    vertices = np.asarray(centre) + radius * (flat[:, :1] * across + flat[:, 1:] * np.array([0.0, 0.0, 1.0]))
+    fan = np.c_[np.zeros(sides - 2, dtype=np.int64), np.arange(1, sides - 1), np.arange(2, sides)]
+    local = np.c_[flat * 0.5 + 0.5, np.full(sides, number)]
+    return from_faces(vertices, fan, material, colour, local=local)
+
+
+def turn_z(angle: float) -> Doubles:
+    """The 3x3 rotation by ``angle`` radians about z."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def turn_y(angle: float) -> Doubles:
+    """The 3x3 rotation by ``angle`` radians about y (positive: the x-axis dips)."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+
+
+def turn_x(angle: float) -> Doubles:
+    """The 3x3 rotation by ``angle`` radians about x."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
