@@ -37,7 +37,7 @@ def gather_context(points: Floats, seeds: Ints, members: Bools, config: ContextC
 
 def _neighbours(points: Floats, seeds: Ints, index: Ints, count: int, radius: float) -> Context:
     tree = cKDTree(points[index], compact_nodes=False, balanced_tree=False)
-    _, near = tree.query(points[seeds], k=np.arange(1, count + 1), distance_upper_bound=np.nextafter(radius, np.inf))
+    _, near = tree.query(points[seeds], k=np.arange(1, count + 1), distance_upper_bound=radius * (1.0 + 1e-12))
     found = near < len(index)
     begin = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
     return Context(index[near[found]], begin.astype(np.int64))

@@ -167,7 +167,8 @@ def _long_gap(distance: float, growth: Growth) -> float:
 
 @compiled
 def _pairs(line: Doubles, growth: Growth) -> bool:
-    """Whether the first two rows may begin a line."""
+    """Whether the first two rows may begin a line: two returns tell little of a slope, so that no more of a rise is
+    trusted than between two lines."""
     gap = line[1, 0] - line[0, 0]
     rise = abs(line[1, 1] - line[0, 1])
     return bool(gap <= _long_gap(line[0, 0], growth) and rise <= min(growth.max_slope * gap, growth.max_start_height))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xmodal_core.types import Sensor
 from xmodal_core.units.config import GroundConfig, RangeConfig
-from xmodal_core.units.ground import _borrow, _fit, find_ground
+from xmodal_core.units.ground import Growth, Polar, _borrow, _fit, _grow_lines, find_ground
 from xmodal_core.units.level import fit_level
 
 
@@ -148,12 +148,83 @@ def test_too_few_points_are_no_ground(number, sensor):
     assert np.isfinite(ground.level.height)
 
 
-def test_a_cloud_without_ground_gives_no_steep_plane():
-    rng = np.random.default_rng(0)
-    points = rng.normal(0, 8, (3000, 3)).astype(np.float32)
-    points[:, 2] += points[:, 0]
-    level = fit_level(points, 2.0)
-    assert np.hypot(level.x_slope, level.y_slope) <= 0.25
+def test_a_wall_of_points_gives_no_steep_plane():
+    x, y = (grid.ravel() for grid in np.meshgrid(np.arange(-15, 15, 0.2), np.arange(-15, 15, 0.2)))
+    level = fit_level(np.column_stack([x, y, x]).astype(np.float32), 2.0)
+    assert (level.x_slope, level.y_slope) == (0.0, 0.0)
+
+
+def test_a_known_height_says_which_of_two_levels_is_the_ground(world):
+    ground = tilted(world(farthest=20).ground, 4)
+    deck = world(height=0.4, farthest=20).ground
+    behind = np.abs(np.arctan2(ground[:, 1], ground[:, 0])) > 1.0
+    points = np.concatenate([deck[behind], ground[~behind]])
+    slope = -np.tan(np.radians(4))
+    assert abs(fit_level(points, 2.0).x_slope - slope) > 0.05
+    assert fit_level(points, 2.0, 1.8).x_slope == pytest.approx(slope, abs=0.01)
+
+
+def test_wide_bins_follow_the_slope_within_them(world, sensor):
+    scene = world(lambda x, y: 0.15 * np.maximum(np.hypot(x, y) - 6, 0))
+    wide = {"bins": 20, "max_fit_error": 0.3, "long_threshold": 5, "max_start_height": 1}
+    assert ground_of(scene.ground, sensor, **wide).mask.mean() > 0.95
+
+
+GRID = Polar(segments=1, bins=40, nearest=0.0, farthest=40.0)
+RULES = Growth(
+    max_slope=0.2, max_fit_error=0.1, long_threshold=2.0, beam_gap=0.0, max_long_height=0.2, max_start_height=0.2
+)
+
+
+def grown(heights: dict[int, float], rules: Growth = RULES):
+    """The ground's height in each of 40 bins of 1 m, from the lowest returns in the middle of some of them."""
+    lowest = np.full((40, 2), np.inf)
+    for place, height in heights.items():
+        lowest[place] = [place + 0.5, height]
+    surface = np.full((40, 2), np.nan)
+    _grow_lines(lowest, surface, GRID, rules)
+    return surface[:, 0]
+
+
+def test_three_returns_make_a_line_two_do_not():
+    np.testing.assert_allclose(grown({4: 0.1, 5: 0.1, 6: 0.1})[4:7], 0.1)
+    assert np.isnan(grown({4: 0.1, 5: 0.1})).all()
+
+
+def test_a_line_does_not_begin_across_a_long_gap_but_across_a_gap_between_beams():
+    heights = {4: 0.0, 9: 0.0, 14: 0.0, 19: 0.0}
+    assert np.isnan(grown(heights)).all()
+    np.testing.assert_allclose(grown(heights, RULES._replace(beam_gap=0.3))[4:20], 0.0)
+
+
+def test_behind_a_long_gap_a_line_goes_on_only_where_it_was_heading():
+    begun = {4: 0.0, 5: 0.0, 6: 0.0, 7: 0.0}
+    loose = RULES._replace(max_fit_error=1.0)
+    assert not np.isnan(grown({**begun, 12: 0.1}, loose)[12])
+    assert np.isnan(grown({**begun, 12: 0.3}, loose)[12])
+
+
+def test_a_steep_line_is_no_ground():
+    heights = {place: 0.18 * (place - 4) for place in range(4, 10)}
+    np.testing.assert_allclose(grown(heights)[4:10], [heights[place] for place in range(4, 10)], atol=1e-9)
+    steep = RULES._replace(max_slope=0.15, max_start_height=1.0)
+    assert np.isnan(grown(heights, steep)).all()
+    # It may also become too steep bit by bit.
+    bent = {4: 0.0, 5: 0.05, 6: 0.2, 7: 0.45, 8: 1.0}
+    assert np.isnan(grown(bent, RULES._replace(max_fit_error=5.0))[8])
+
+
+def test_terraces_climb_from_the_end_of_one_line_to_the_next():
+    heights = {place: 0.19 * (place // 5) for place in range(5, 25)}
+    surface = grown(heights, RULES._replace(max_fit_error=0.02))
+    np.testing.assert_allclose(surface[5:25], [heights[place] for place in range(5, 25)], atol=1e-9)
+
+
+def test_an_object_does_not_begin_a_line_and_the_ground_behind_it_does():
+    heights = {**dict.fromkeys(range(3, 8), 0.0), 8: 0.9, 9: 0.9, 10: 0.9, 11: 0.0, 12: 0.0, 13: 0.0}
+    surface = grown(heights)
+    np.testing.assert_allclose(surface[[3, 7, 11, 13]], 0.0)
+    assert np.isnan(surface[8:11]).all()
 
 
 @given(st.integers(2, 12), st.integers(0, 10_000))

@@ -31,6 +31,7 @@ CASES: dict[str, tuple[np.ndarray, Reason]] = {
     "pedestrian": (block(0.5, 0.5, 1.8), "kept"),
     "bus": (block(12, 2.5, 3), "kept"),
     "side of a car": (block(4.4, 0.0, 1.2), "kept"),
+    "side of a lorry": (block(7, 0.0, 1.2), "kept"),
     "two returns": (block(0.5, 0.0, 0.0, 0.5), "too_few_points"),
     "crumb": (block(0.1, 0.1, 0.1, 0.05), "too_small"),
     "facade": (block(30, 0.2, 3), "too_large"),

@@ -91,6 +91,11 @@ def test_the_smaller_of_two_radii_decides():
     points = np.array([[0.0, 0, 0], [1.0, 0, 0]])
     assert connected(points, np.array([0.5, 2.0])).tolist() == [0, 1]
     assert connected(points, np.array([1.0, 2.0])).tolist() == [0, 0]
+    # Also where a cell holds points of both kinds: only the far one of the first pair reaches the third point.
+    points = np.array([[0.0, 0, 0], [-0.05, 0, 0], [0.8, 0, 0]])
+    assert connected(points, np.array([0.3, 2.0, 0.9])).tolist() == [0, 0, 0]
+    assert connected(points, np.array([0.3, 0.5, 0.9])).tolist() == [0, 0, 1]
+    assert connected(points, np.array([0.82, 0.3, 0.3])).tolist() == [0, 0, 1]
 
 
 def test_same_partition_sees_a_difference():
