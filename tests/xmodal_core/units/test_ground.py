@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xmodal_core.types import Sensor
 from xmodal_core.units.config import GroundConfig, RangeConfig
-from xmodal_core.units.ground import Growth, Polar, _borrow, _fit, _grow_lines, find_ground
+from xmodal_core.units.ground import Growth, Polar, _below, _borrow, _fit, _grow_lines, find_ground
 from xmodal_core.units.level import fit_level
 
 
@@ -164,16 +164,19 @@ def test_a_known_height_says_which_of_two_levels_is_the_ground(world):
     assert fit_level(points, 2.0, 1.8).x_slope == pytest.approx(slope, abs=0.01)
 
 
-def test_wide_bins_follow_the_slope_within_them(world, sensor):
-    scene = world(lambda x, y: 0.15 * np.maximum(np.hypot(x, y) - 6, 0))
-    wide = {"bins": 20, "max_fit_error": 0.3, "long_threshold": 5, "max_start_height": 1}
-    assert ground_of(scene.ground, sensor, **wide).mask.mean() > 0.95
-
-
 GRID = Polar(segments=1, bins=40, nearest=0.0, farthest=40.0)
 RULES = Growth(
     max_slope=0.2, max_fit_error=0.1, long_threshold=2.0, beam_gap=0.0, max_long_height=0.2, max_start_height=0.2
 )
+
+
+def test_the_ground_follows_its_slope_within_a_bin():
+    surface = np.full((1, 40, 2), np.nan)
+    surface[0, 10] = [1.0, 0.2]
+    distance = np.array([10.0, 10.0, 10.9, 10.9, 11.5])
+    above = np.array([0.99, 1.01, 1.17, 1.19, 0.0])  # the ground is at 0.9 and 1.08 m there
+    mask = _below(np.array([10, 10, 10, 10, 11]), distance, above, surface, GRID, 0.1)
+    assert mask.tolist() == [True, False, True, False, False]
 
 
 def grown(heights: dict[int, float], rules: Growth = RULES):
