@@ -223,6 +223,12 @@ def test_terraces_climb_from_the_end_of_one_line_to_the_next():
     np.testing.assert_allclose(surface[5:25], [heights[place] for place in range(5, 25)], atol=1e-9)
 
 
+def test_behind_an_object_the_last_known_ground_counts():
+    heights = {**{place: 0.15 for place in range(3, 8)}, 8: 0.9, 9: 0.9, **{place: 0.3 for place in range(10, 14)}}
+    np.testing.assert_allclose(grown(heights)[10:14], 0.3)
+    assert np.isnan(grown({place: height + 0.1 for place, height in heights.items() if place > 7})).all()
+
+
 def test_an_object_does_not_begin_a_line_and_the_ground_behind_it_does():
     heights = {**dict.fromkeys(range(3, 8), 0.0), 8: 0.9, 9: 0.9, 10: 0.9, 11: 0.0, 12: 0.0, 13: 0.0}
     surface = grown(heights)
