@@ -224,7 +224,7 @@ def test_terraces_climb_from_the_end_of_one_line_to_the_next():
 
 
 def test_behind_an_object_the_last_known_ground_counts():
-    heights = {**{place: 0.15 for place in range(3, 8)}, 8: 0.9, 9: 0.9, **{place: 0.3 for place in range(10, 14)}}
+    heights = {**dict.fromkeys(range(3, 8), 0.15), 8: 0.9, 9: 0.9, **dict.fromkeys(range(10, 14), 0.3)}
     np.testing.assert_allclose(grown(heights)[10:14], 0.3)
     assert np.isnan(grown({place: height + 0.1 for place, height in heights.items() if place > 7})).all()
 
