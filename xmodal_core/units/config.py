@@ -11,7 +11,7 @@ class RangeConfig(Settings):
     """Which returns take part at all: nearer ones are the vehicle itself, farther ones too thin to judge."""
 
     nearest: float = setting(
-        2.0, "returns nearer than this are taken for the vehicle itself", unit="m", ge=0, le=5, step=0.1
+        2.5, "returns nearer than this are taken for the vehicle itself", unit="m", ge=0, le=5, step=0.1
     )
     farthest: float = setting(80.0, "returns farther than this are left out", unit="m", ge=10, le=250, step=5)
 
@@ -38,7 +38,7 @@ class GroundConfig(Settings):
         2.0, "a wider gap between two lowest returns is a long one", unit="m", ge=0.1, le=10, step=0.1
     )
     beam_gaps: float = setting(
-        1.5, "gaps up to this many times the spacing of the beams on flat ground are not long", ge=0, le=5, step=0.1
+        1.2, "gaps up to this many times the spacing of the beams on flat ground are not long", ge=0, le=5, step=0.1
     )
     max_long_height: float = setting(
         0.2,

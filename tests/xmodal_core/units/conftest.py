@@ -23,7 +23,7 @@ class World:
     things on it; all in the sensor's coordinates."""
 
     def __init__(self, shape: Height = lambda x, y: 0 * x, height: float = 1.8, farthest: float = 40.0) -> None:
-        distance, angle = np.meshgrid(np.geomspace(2.5, farthest, 60), np.linspace(-np.pi, np.pi, 720, endpoint=False))
+        distance, angle = np.meshgrid(np.geomspace(3.0, farthest, 60), np.linspace(-np.pi, np.pi, 720, endpoint=False))
         x, y = (distance * np.cos(angle)).ravel(), (distance * np.sin(angle)).ravel()
         self.shape, self.height = shape, height
         self.ground = self._placed(x, y, 0 * x)

@@ -99,7 +99,7 @@ def test_returns_below_the_ground_go_with_it_and_do_not_pull_it_down(world, sens
 def rings(beams=32, height=1.84, farthest=45.0):
     """What the lower beams of a sensor with 1.33 degrees between them meet of flat ground."""
     distance = height / np.tan(np.radians(np.arange(1, beams) * 4 / 3))
-    distance = distance[(distance > 2.5) & (distance < farthest)]
+    distance = distance[(distance > 2.6) & (distance < farthest)]
     angle = np.linspace(-np.pi, np.pi, 1080, endpoint=False)
     r, a = (grid.ravel() for grid in np.meshgrid(distance, angle))
     return np.column_stack([r * np.cos(a), r * np.sin(a), 0 * r - height]).astype(np.float32), r

@@ -89,6 +89,6 @@ def test_ground_is_ground_on_semantickitti(real_data):
     raw = np.fromfile(folder / "labels" / f"{scans[0].stem}.label", np.uint32) & 0xFFFF
     label = np.where(np.isin(raw, [40, 44, 48, 49, 60, 72]), 1, np.where(raw > 1, 2, 0)).astype(np.int64)
     units = discover(Frame("s", "00", 0.0, points, {}, Sensor("HDL-64E", 64, (1.0, 0.0), None, 1.0)))
-    quality = ground_quality(points, Semantic(label, ("ignore", "road", "other")), units.ground, 2.0, 80.0)
+    quality = ground_quality(points, Semantic(label, ("ignore", "road", "other")), units.ground, 2.5, 80.0)
     assert quality.precision > 0.95
     assert quality.recall > 0.95
