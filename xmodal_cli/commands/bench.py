@@ -36,13 +36,13 @@ def units(
 ) -> None:
     """Time the steps of unit discovery beside scikit-learn, Open3D and the naive ways."""
     from xmodal_cli.console import err, print_json
+    from xmodal_cli.drive import open_from_options
     from xmodal_core.bench.units import bench_units
     from xmodal_core.config import resolve
-    from xmodal_core.datasets import open_dataset
     from xmodal_core.units.config import UnitsConfig
 
     settings = resolve(UnitsConfig, config, assignments or (), "units")
-    sweep = open_dataset(dataset, root, {"split": split} if split else None).frame(frame)
+    sweep = open_from_options(dataset, root, split, config, assignments).frame(frame)
     with err.status("discovering units") as status:
         bench = bench_units(
             sweep, settings, repeat=repeat, radius=radius, on_step=lambda step: status.update(f"timing {step}")

@@ -17,7 +17,10 @@ class RangeConfig(Settings):
 
 
 class GroundConfig(Settings):
-    """Ground removal: Himmelsbach 2010 line fit (IROS 2024 paper, section III-B). Names as in the field's tools."""
+    """Ground removal: Himmelsbach 2010 line fit (IROS 2024 paper, section III-B). Names as in the field's tools.
+
+    ``level`` off and ``beam_gaps`` 0 give the line fit as it is usually run.
+    """
 
     sensor_height: float | None = setting(
         None,
@@ -79,7 +82,11 @@ class ContextConfig(Settings):
 
 
 class InstancesConfig(Settings):
-    """Klasing's radially bounded nearest neighbours and the filters on what it finds."""
+    """Klasing's radially bounded nearest neighbours and the filters on what it finds.
+
+    The paper names no numbers. Its literal reading, one radius in all directions and at all distances, is
+    ``radius_growth`` 0 and ``vertical_reach`` 1 (with a ``radius`` of about 0.5 m).
+    """
 
     enabled: bool = setting(True, "find instances and merge their seeds; off: every seed stays a unit of its own")
     radius: float = setting(

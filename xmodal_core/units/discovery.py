@@ -79,7 +79,8 @@ class Clock:
 
 def in_range(points: Floats, config: RangeConfig) -> Bools:
     """(N,) bool: neither the vehicle itself nor too far away."""
-    distance = np.hypot(points[:, 0], points[:, 1])
+    x, y = points[:, 0].astype(np.float64), points[:, 1].astype(np.float64)
+    distance = np.sqrt(x * x + y * y)
     within: Bools = (distance >= config.nearest) & (distance < config.farthest)
     return within
 

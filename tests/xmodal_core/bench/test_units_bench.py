@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from xmodal_core.bench import units as bench
 from xmodal_core.bench.timing import OURS, Row, measured, with_ratios
@@ -96,31 +95,3 @@ def test_measured_warms_up_once_and_calls_at_least_once():
 def test_ratios_are_to_ours_of_the_same_step():
     rows = with_ratios([Row("a", OURS, 2.0), Row("a", "peer", 6.0), Row("b", "peer", 5.0)])
     assert [row.ratio_to_ours for row in rows] == [1.0, 3.0, None]
-
-
-@pytest.fixture
-def dataset(monkeypatch):
-    import xmodal_core.datasets
-
-    class One:
-        def frame(self, index):
-            return small_frame()
-
-    monkeypatch.setattr(xmodal_core.datasets, "open_dataset", lambda name, root, options: One())
-
-
-def test_the_command_prints_a_table_or_one_line_of_json(dataset):
-    import json
-
-    from typer.testing import CliRunner
-
-    from xmodal_cli.commands.bench import app
-
-    arguments = ["units", "--repeat", "1", "--set", "units.seeds.count=64"]
-    table = CliRunner().invoke(app, arguments)
-    assert table.exit_code == 0, table.output
-    assert "milliseconds" in table.output
-    assert "scikit-learn DBSCAN" in table.output
-    line = CliRunner().invoke(app, [*arguments, "--json"])
-    rows = json.loads(line.stdout.strip().splitlines()[-1])
-    assert {row["step"] for row in rows} == set(STEPS)

@@ -1,0 +1,48 @@
+"""``xmodal bench units``: a table, or one line of JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from xmodal_cli.commands.bench import app
+from xmodal_core.errors import InputError
+
+
+@pytest.fixture
+def arguments(example_root):
+    root = example_root("kitti_object")
+    return ["units", "--dataset", "kitti_object", "--root", str(root), "--repeat", "1", "--set", "units.seeds.count=64"]
+
+
+def test_a_table_and_what_to_know_of_it(arguments):
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    for words in ("milliseconds", "ratio to ours", "DBSCAN", "total", "64 seeds"):
+        assert words in done.output
+
+
+def test_one_line_of_json(arguments):
+    done = CliRunner().invoke(app, [*arguments, "--json", "--frame", "1"])
+    assert done.exit_code == 0, done.output
+    (line,) = done.stdout.strip().splitlines()
+    rows = json.loads(line)
+    assert {row["step"] for row in rows} == {"ground", "seeds", "context", "instances", "merge", "total"}
+    for row in rows:
+        assert set(row) == {"step", "name", "milliseconds", "ratio_to_ours", "same_result"}
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (["--frame", "1000"], "frame 1000 is out of range"),
+        (["--set", "units.instances.raduis=1"], "there is no setting 'units.instances.raduis'"),
+        (["--set", "units.seeds.count=3"], "units.seeds.count"),
+    ],
+)
+def test_bad_input_is_named(more, complaint, arguments):
+    done = CliRunner().invoke(app, [*arguments, *more])
+    assert isinstance(done.exception, InputError)
+    assert complaint in done.exception.message
