@@ -32,9 +32,9 @@ def daylight(style: Style, rng: np.random.Generator) -> Daylight:
     elevation = np.radians(style.sun[1] + rng.uniform(-3, 3))
     sun = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
     warm = style.warmth
-    sun_colour = np.array([2.5, 2.3 - 0.25 * warm, 2.05 - 0.75 * warm])
-    zenith = np.array([0.16, 0.33, 0.74])
-    horizon = np.array([0.68 + 0.1 * warm, 0.76, 0.86 - 0.12 * warm])
+    sun_colour = np.array([2.75, 2.5 - 0.25 * warm, 2.15 - 0.75 * warm])
+    zenith = np.array([0.13, 0.31, 0.78])
+    horizon = np.array([0.60 + 0.16 * warm, 0.74 + 0.02 * warm, 0.94 - 0.16 * warm])
     bounce = np.array([0.20, 0.19, 0.165])
     numbers = np.r_[
         sun, sun_colour, zenith, horizon, style.cloud, rng.uniform(0, 90), rng.uniform(0, 90), style.haze, bounce

@@ -125,9 +125,7 @@ def _boxes(world: World, moment: Moment, sweep: lidar.Sweep, shots: list[Shot], 
     for thing in world.things:
         if not thing.labelled:
             continue
-        pose = moment.poses.get(thing.number)
-        if pose is None:
-            pose = thing.motion.pose(time)
+        pose = world.pose(thing, moment)
         if np.hypot(*(pose[:2, 3] - car[:2, 3])) > _ANNOTATED:
             continue
         count = _count(points, pose, thing)

@@ -156,15 +156,15 @@ def shelter(line: int, poster: int) -> Mesh:
     posts = [box((x, 0.75, 1.2), (0.08, 0.08, 2.5), Material.METAL, DARK) for x in (-2.0, 0.0, 2.0)]
     panes = [box((x, 0.78, 1.3), (1.9, 0.02, 1.9), Material.GLASS, (0.05, 0.06, 0.065)) for x in (-1.0, 1.0)]
     frame = box((2.02, 0.1, 1.25), (0.12, 1.3, 2.0), Material.METAL, DARK)
-    picture = panel((1.95, -0.45, 0.5), (0, 1.1, 0), (0, 0, 1.6), Material.BANNER, GREY, (1.0, 1.0, float(poster)))
+    texture = (1.0, 1.0, float(poster))
+    posters = [
+        panel((1.95, 0.65, 0.5), (0, -1.1, 0), (0, 0, 1.6), Material.BANNER, GREY, texture),
+        panel((2.09, -0.45, 0.5), (0, 1.1, 0), (0, 0, 1.6), Material.BANNER, GREY, texture),
+    ]
     seat = box((-0.4, 0.5, 0.5), (2.4, 0.4, 0.06), Material.WOOD, (0.3, 0.17, 0.08))
     leg = box((-0.4, 0.5, 0.24), (0.1, 0.1, 0.48), Material.METAL, DARK)
     stop = sign_post(atlas.BUS_STOP).shifted(-2.9, -0.5, 0)
-    return join([roof, *posts, *panes, frame, picture, _back(picture), seat, leg, stop])
-
-
-def _back(mesh: Mesh) -> Mesh:
-    return mesh.shifted(0.15, 0, 0)
+    return join([roof, *posts, *panes, frame, *posters, seat, leg, stop])
 
 
 def cone() -> Model:

@@ -103,18 +103,24 @@ def _halved(picture: NDArray[np.uint8], levels: int) -> tuple[NDArray[np.uint8],
 
 
 @fast
-def _main_coordinates(x, y, centre):  # type: ignore[no-untyped-def]
-    last = centre.shape[0] - 1
-    low, high = 0, last
+def _near(x, centre):  # type: ignore[no-untyped-def]
+    # The s of the centre line's point with this x.
+    low, high = 0, centre.shape[0] - 1
     while high - low > 1:
         middle = (low + high) // 2
         if centre[middle, 0] <= x:
             low = middle
         else:
             high = middle
-    s = low * STEP
+    return low * STEP
+
+
+@fast
+def _main_coordinates(x, y, s, centre, steps):  # type: ignore[no-untyped-def]
+    # The main road's (s, t) of a place, from a guess of s, as Roads.coordinates.
+    last = centre.shape[0] - 1
     t = 0.0
-    for _ in range(4):
+    for _ in range(steps):
         f = min(max(s / STEP, 0.0), last - 1e-6)
         i = int(f)
         w = f - i
@@ -124,7 +130,7 @@ def _main_coordinates(x, y, centre):  # type: ignore[no-untyped-def]
         over = s - f * STEP
         c, k = math.cos(heading), math.sin(heading)
         dx, dy = x - cx - over * c, y - cy - over * k
-        s += min(max(dx * c + dy * k, -40.0), 40.0) * (0.95 if abs(dx * c + dy * k) > 1.0 else 1.0)
+        s += min(max(dx * c + dy * k, -40.0), 40.0)
         t = -dx * k + dy * c
     return s, t
 
@@ -243,8 +249,8 @@ def _asphalt(x, y, s, t, lane):  # type: ignore[no-untyped-def]
             edge = min(min(a - 0.5, 0.5 + length - a), min(b - 0.3, 2.3 - b))
             tone *= 0.55 if edge < 0.06 else 0.76
     ridge = abs(fractal2(x * 0.22 + 31.0, y * 0.22, 4) - 0.5)
-    if ridge < 0.004 and value2(x * 0.07, y * 0.07 + 9.0) > 0.55:
-        tone *= 0.62
+    if ridge < 0.0025 and value2(x * 0.07, y * 0.07 + 9.0) > 0.62:
+        tone *= 0.78
     # A manhole now and then.
     cell = math.floor(s / 23.0)
     if hash2(int(cell), 901) > 0.45:
@@ -281,9 +287,8 @@ def _grass(x, y):  # type: ignore[no-untyped-def]
 
 
 @fast
-def _place(x, y, texel, centre, widths, sides, lots, seed):  # type: ignore[no-untyped-def]
+def _place(x, y, s, t, texel, widths, sides, lots, seed):  # type: ignore[no-untyped-def]
     # Linear albedo (r, g, b) and kind of one place.
-    s, t = _main_coordinates(x, y, centre)
     f, side, along, across = _distance(x, y, t, widths, sides)
     verge, sidewalk, half, median = widths[5], widths[6], widths[7], widths[4]
     nx, ny = x + seed, y - seed
@@ -355,13 +360,15 @@ def _place(x, y, texel, centre, widths, sides, lots, seed):  # type: ignore[no-u
     return r, g, b, 4
 
 
-@njit(cache=True, fastmath=True)
+@fast
 def _paint(picture, kind, x0, y0, texel, centre, widths, sides, lots, seed):  # type: ignore[no-untyped-def]
     for row in range(picture.shape[0]):
         y = y0 + (row + 0.5) * texel
+        s = _near(x0, centre)
         for column in range(picture.shape[1]):
             x = x0 + (column + 0.5) * texel
-            r, g, b, k = _place(x, y, texel, centre, widths, sides, lots, seed)
+            s, t = _main_coordinates(x, y, s + texel, centre, 8 if column == 0 else 2)
+            r, g, b, k = _place(x, y, s, t, texel, widths, sides, lots, seed)
             picture[row, column, 0] = min(max(math.sqrt(max(r, 0.0)) * 255.0 + 0.5, 0.0), 255.0)
             picture[row, column, 1] = min(max(math.sqrt(max(g, 0.0)) * 255.0 + 0.5, 0.0), 255.0)
             picture[row, column, 2] = min(max(math.sqrt(max(b, 0.0)) * 255.0 + 0.5, 0.0), 255.0)

@@ -6,7 +6,7 @@ import numpy as np
 
 from sample_data.atlas import FIRST_FREIGHT, FIRST_LINE, FREIGHT, LINES
 from sample_data.materials import Material
-from sample_data.meshes import Colour, Mesh, box, cylinder, from_faces, frustum, join, loft, tube
+from sample_data.meshes import Colour, Mesh, box, cylinder, disc, from_faces, frustum, join, loft, tube
 from sample_data.models import Model
 from sample_data.vehicles import pick_colour, wheel
 
@@ -84,9 +84,15 @@ def _cab(front: float, half: float, high: float, paint: Colour, sleeper: bool) -
     return [body, screen, *sides, *grille, bumper, *lamps, *mirrors, *doors, visor, plate]
 
 
-def _axle(x: float, half: float, radius: float, twin: bool) -> list[Mesh]:
+def _axle(x: float, half: float, radius: float, twin: bool, arch: bool = False) -> list[Mesh]:
     width = 0.5 if twin else 0.3
-    return [wheel(x, s * (half - 0.02), radius, width, (0.36, 0.36, 0.37)) for s in (1, -1)]
+    out = 0.03 if arch else -0.02
+    parts = [wheel(x, s * (half + out), radius, width, (0.36, 0.36, 0.37)) for s in (1, -1)]
+    if arch:  # the dark of the wheel house on the cab's side
+        for s in (1, -1):
+            yaw = np.pi / 2 * s
+            parts.append(disc((x, s * (half + 0.012), radius), yaw, radius * 1.2, 20, Material.PLAIN, BLACK, 0))
+    return parts
 
 
 def _chassis(x0: float, x1: float, half: float) -> list[Mesh]:
@@ -125,7 +131,7 @@ def truck(rng: np.random.Generator) -> Model:
     parts = _cab(front, half, high, paint, sleeper=False)
     start = front - 1.9
     parts += _chassis(rear, start + 0.6, half)
-    parts += [*_axle(front - 0.95, half, 0.48, twin=False), *_axle(rear + 1.7, half, 0.48, twin=True)]
+    parts += [*_axle(front - 0.95, half, 0.48, twin=False, arch=True), *_axle(rear + 1.7, half, 0.48, twin=True)]
     kind = rng.choice(["box", "box", "flat", "tipper"])
     parameters: tuple[float, ...] = ()
     top = high
@@ -235,7 +241,7 @@ def tractor(rng: np.random.Generator) -> Model:
     front, rear = 2.9, -2.9
     parts = _cab(front, half, high, pick_colour(rng), sleeper=True)
     parts += _chassis(rear, front - 1.9, half)
-    parts += [*_axle(front - 1.3, half, 0.5, twin=False), *_axle(rear + 0.9, half, 0.5, twin=True)]
+    parts += [*_axle(front - 1.3, half, 0.5, twin=False, arch=True), *_axle(rear + 0.9, half, 0.5, twin=True)]
     parts.append(cylinder((rear + 1.2, 0, 0.93), 0.16, 0.45, Material.METAL, STEEL, 14))
     parts += [
         tube([(0.4, s * 0.95, 0.62), (1.0, s * 0.95, 0.62)], [0.3, 0.3], Material.METAL, (0.4, 0.4, 0.41), 12)

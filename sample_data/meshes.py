@@ -102,8 +102,8 @@ def from_faces(
     vertex = np.asarray(vertices, dtype=np.float32)
     face = np.asarray(faces, dtype=np.int64)
     corners = vertex[face]
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    area = np.linalg.norm(cross, axis=1)
+    cross = _crossed(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.sqrt(np.einsum("fd,fd->f", cross, cross))
     keep = area > 1e-10
     face, corners, cross, area = face[keep], corners[keep], cross[keep], area[keep]
     flat = cross / area[:, None]
@@ -123,6 +123,15 @@ def from_faces(
     )
 
 
+def _crossed(a: Floats, b: Floats) -> Floats:
+    # np.cross, for the many small meshes without its set-up.
+    result = np.empty_like(a)
+    for axis in range(3):
+        j, k = (axis + 1) % 3, (axis + 2) % 3
+        result[:, axis] = a[:, j] * b[:, k] - a[:, k] * b[:, j]
+    return result
+
+
 def _rounded(vertex: Floats, face: NDArray[np.int64], cross: Floats, flat: Floats, least: float) -> Floats:
     # The area-weighted mean normal of a vertex where it does not lean further than `least` from the face's own.
     summed = np.zeros((len(vertex), 3), dtype=np.float64)
@@ -136,9 +145,29 @@ def _rounded(vertex: Floats, face: NDArray[np.int64], cross: Floats, flat: Float
 
 def box(centre: Sequence[float], size: Sequence[float], material: Material, colour: Colour) -> Mesh:
     """A box with its edges along the axes; ``size`` is its full extent in x, y, z."""
-    low, high = np.asarray(centre) - np.asarray(size) / 2, np.asarray(centre) + np.asarray(size) / 2
-    (x0, y0, z0), (x1, y1, z1) = low, high
-    return prism([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], z0, z1, material, colour)
+    corners = _CUBE * np.asarray(size, dtype=np.float32) + np.asarray(centre, dtype=np.float32)
+    return Mesh(
+        corners,
+        _CUBE_NORMALS,
+        corners,
+        np.tile(np.array(colour, dtype=np.float32), (12, 1)),
+        np.full(12, material, dtype=np.uint8),
+    )
+
+
+def _cube() -> tuple[Floats, Floats]:
+    corners, normals = [], []
+    for axis in range(3):
+        for sign in (-1.0, 1.0):
+            normal, u, v = np.zeros(3), np.zeros(3), np.zeros(3)
+            normal[axis], u[(axis + 1) % 3], v[(axis + 2) % 3] = sign, sign, 1.0
+            a, b, c, d = (normal - u - v, normal + u - v, normal + u + v, normal - u + v)
+            corners += [(a, b, c), (a, c, d)]
+            normals += [(normal,) * 3] * 2
+    return np.array(corners, dtype=np.float32) / 2, np.array(normals, dtype=np.float32)
+
+
+_CUBE, _CUBE_NORMALS = _cube()
 
 
 def prism(outline: ArrayLike, low: float, high: float, material: Material, colour: Colour) -> Mesh:

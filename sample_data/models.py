@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from sample_data.meshes import Mesh
-from xmodal_core.types import Floats
+from xmodal_core.types import Doubles, Floats
 
 PARAMETERS = 16
 """How many numbers a thing hands to its materials."""
@@ -37,6 +38,14 @@ class Model:
     @property
     def mesh(self) -> Mesh:
         return self.poses[0]
+
+    @cached_property
+    def bounds(self) -> Doubles:
+        """(8,3) corners of the box, along its axes, that holds all its poses."""
+        low = np.min([pose.corners.min(axis=(0, 1)) for pose in self.poses], axis=0)
+        high = np.max([pose.corners.max(axis=(0, 1)) for pose in self.poses], axis=0)
+        ends = np.stack([low, high]).astype(np.float64)
+        return np.array([[ends[i, 0], ends[j, 1], ends[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
 
     def row(self) -> Floats:
         """(``PARAMETERS``,) float32: the parameters, filled up with zeros."""

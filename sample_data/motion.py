@@ -107,7 +107,7 @@ class _Paced:
 
     def pose(self, time: float) -> Doubles:
         x, y, heading = self.flat(np.array([time]))[0]
-        return place(self.roads, float(x), float(y), float(heading), self.upright)
+        return place(self.roads, float(x), float(y), float(heading), self.upright, on_road=not self.upright)
 
     def gone(self, time: float) -> float:
         return float(self.pace.at(time))
@@ -157,9 +157,10 @@ class AlongSide(_Paced):
         )
 
 
-def place(roads: Roads, x: float, y: float, heading: float, upright: bool) -> Doubles:
-    """(4,4) pose of something that stands on the ground at (x, y)."""
-    z = float(roads.land.height(x, y) + KERB * on_foot(float(roads.outside(x, y))))
+def place(roads: Roads, x: float, y: float, heading: float, upright: bool, on_road: bool = False) -> Doubles:
+    """(4,4) pose of something that stands on the ground at (x, y); ``on_road`` is known to be no sidewalk."""
+    kerb = 0.0 if on_road else KERB * on_foot(float(roads.outside(x, y)))
+    z = float(roads.land.height(x, y)) + kerb
     if upright:
         c, k = np.cos(heading), np.sin(heading)
         turn = np.array([[c, -k, 0.0], [k, c, 0.0], [0.0, 0.0, 1.0]])

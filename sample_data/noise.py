@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
-fast = njit(cache=True, fastmath=True, inline="never")
+fast = njit(cache=True, fastmath=True, error_model="numpy")
+"""How all of the drawing code is compiled."""
 
 
 @fast

@@ -10,8 +10,12 @@ import numpy as np
 from sample_data.materials import Material
 from sample_data.meshes import Colour, Mesh, box, ellipsoid, join, loft, tube
 from sample_data.models import Model
+from xmodal_core.types import Doubles
 
 GAIT = 12
+"""Phases of a step that are modelled."""
+BAND: Colour = (0.8, 0.8, 0.75)
+Place = Doubles
 SKINS: tuple[Colour, ...] = (
     (0.52, 0.33, 0.24),
     (0.60, 0.40, 0.30),
@@ -104,7 +108,7 @@ def _standing_figure(who: Looks, phase: float, swing: float) -> Mesh:
         parts += _leg(who, hip + [0, side * 0.052 * h, 0], angle, bend)
         parts += _arm(
             who,
-            np.array([0.0, side * 0.118 * h * who.breadth, 0.81 * h + lift]),
+            np.array([0.0, side * 0.11 * h * who.breadth, 0.8 * h + lift]),
             -0.55 * np.sin(phase) * side * swing,
             side,
         )
@@ -124,7 +128,7 @@ def _dark(colour: Colour) -> Colour:
     return 0.35 * colour[0] + 0.02, 0.35 * colour[1] + 0.02, 0.35 * colour[2] + 0.02
 
 
-def _leg(who: Looks, hip: np.ndarray, angle: float, bend: float) -> list[Mesh]:
+def _leg(who: Looks, hip: Place, angle: float, bend: float) -> list[Mesh]:
     h, b = who.height, who.breadth
     knee = hip + 0.25 * h * np.array([np.sin(angle), 0.0, -np.cos(angle)])
     lower = angle - bend
@@ -148,7 +152,7 @@ def _leg(who: Looks, hip: np.ndarray, angle: float, bend: float) -> list[Mesh]:
     return [leg, shoe]
 
 
-def _arm(who: Looks, shoulder: np.ndarray, angle: float, side: int) -> list[Mesh]:
+def _arm(who: Looks, shoulder: Place, angle: float, side: int) -> list[Mesh]:
     h = who.height
     elbow = shoulder + 0.165 * h * np.array([np.sin(angle), side * 0.14, -np.cos(angle)])
     fore = angle + 0.45
@@ -156,15 +160,16 @@ def _arm(who: Looks, shoulder: np.ndarray, angle: float, side: int) -> list[Mesh
     return limb(who, shoulder, elbow, wrist)
 
 
-def limb(who: Looks, shoulder: np.ndarray, elbow: np.ndarray, wrist: np.ndarray) -> list[Mesh]:
+def limb(who: Looks, shoulder: Place, elbow: Place, wrist: Place) -> list[Mesh]:
     """An arm from shoulder to hand."""
     h = who.height
     sleeve = tube([shoulder, elbow, wrist], [0.034 * h * who.breadth, 0.027 * h, 0.021 * h], Material.CLOTH, who.top, 7)
     hand = ellipsoid(wrist + (wrist - elbow) * 0.14, (0.022 * h, 0.018 * h, 0.03 * h), Material.SKIN, who.skin, 4, 6)
-    return [sleeve, hand]
+    cap = ellipsoid(shoulder, (0.036 * h, 0.036 * h * who.breadth, 0.04 * h), Material.CLOTH, who.top, 4, 7)
+    return [sleeve, hand, cap]
 
 
-def torso(who: Looks, hip: np.ndarray, lean: float) -> Mesh:
+def torso(who: Looks, hip: Place, lean: float) -> Mesh:
     """Hips to neck; ``lean`` radians forward."""
     h, b = who.height, who.breadth
     rows = [
@@ -173,22 +178,26 @@ def torso(who: Looks, hip: np.ndarray, lean: float) -> Mesh:
     ]  # fmt: skip
     if who.skirt:
         rows = [(-0.22, 0.15, 0.13), (-0.1, 0.125, 0.1), *rows[1:]]
+    waist = 3 if who.skirt else 2
+    pieces = [_trunk(who, hip, lean, rows[: waist + 1], who.legs), _trunk(who, hip, lean, rows[waist:], who.top)]
+    if who.hat is not None:  # a worker's vest has a bright band
+        pieces.append(_trunk(who, hip, lean, [(0.13, 0.107, 0.081), (0.18, 0.114, 0.084)], BAND))
+    return join(pieces)
+
+
+def _trunk(who: Looks, hip: Place, lean: float, rows: Sequence[tuple[float, float, float]], colour: Colour) -> Mesh:
+    # A stack of ellipses: height over the hip, half width and half depth, as shares of the person's height.
+    h, b = who.height, who.breadth
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    rings, material = [], Material.CLOTH
+    rings = []
     for z, wide, deep in rows:
         x = hip[0] + z * h * np.sin(lean) + deep * h * b * np.cos(angle) * 0.92
         y = hip[1] + wide * h * b * np.sin(angle)
         rings.append(np.c_[x, y, np.full(12, hip[2] + z * h * np.cos(lean))])
-    mesh = loft(np.array(rings), material, who.top, smooth=70.0)
-    below = mesh.corners[:, :, 2].mean(axis=1) < hip[2] + (0.0 if who.skirt else 0.03) * h
-    mesh.colour[below] = who.legs
-    if who.hat is not None:
-        middle = mesh.corners[:, :, 2].mean(axis=1) - hip[2]
-        mesh.colour[(np.abs(middle - 0.13 * h) < 0.025 * h)] = (0.8, 0.8, 0.75)
-    return mesh
+    return loft(np.array(rings), Material.CLOTH, colour, smooth=70.0)
 
 
-def head(who: Looks, neck: np.ndarray) -> list[Mesh]:
+def head(who: Looks, neck: Place) -> list[Mesh]:
     """Neck, face, hair; a helmet where there is one."""
     h = who.height if who.height > 1.5 else who.height * 1.12
     parts = [

@@ -51,7 +51,7 @@ def tree(rng: np.random.Generator, *, height: float | None = None, leaves: int =
     blobs.append(
         (np.array([lean[0] * 0.7, lean[1] * 0.7, tall * 0.62]), np.array([wide * 0.62, wide * 0.62, tall * 0.26]))
     )
-    parts.append(foliage(rng, blobs, leaves, 0.05 * tall, colour))
+    parts.append(foliage(rng, blobs, leaves, 1.55 * tall / np.sqrt(leaves), colour))
     return join(parts)
 
 
@@ -67,7 +67,9 @@ def _conifer(rng: np.random.Generator, tall: float, leaves: int) -> Mesh:
         wide = tall * 0.24 * (1.05 - level)
         blobs.append((np.array([0.0, 0.0, level * tall]), np.array([wide, wide, tall * 0.075])))
     dark = _green(rng)
-    parts.append(foliage(rng, blobs, leaves, 0.042 * tall, (dark[0] * 0.55, dark[1] * 0.75, dark[2] * 0.9)))
+    parts.append(
+        foliage(rng, blobs, leaves, 1.3 * tall / np.sqrt(leaves), (dark[0] * 0.55, dark[1] * 0.75, dark[2] * 0.9))
+    )
     return join(parts)
 
 
@@ -89,7 +91,7 @@ def foliage(
     for (centre, radii), n in zip(blobs, count, strict=True):
         direction = rng.normal(size=(n, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        depth = rng.uniform(0.72, 1.08, (n, 1))
+        depth = rng.uniform(0.74, 1.06, (n, 1))
         places.append(centre + direction * radii * depth)
         outward = direction / radii
         outward /= np.linalg.norm(outward, axis=1, keepdims=True)
@@ -97,8 +99,8 @@ def foliage(
         crown /= np.linalg.norm(crown, axis=1, keepdims=True) + 1e-9
         mixed = 0.55 * outward + 0.45 * crown
         normals.append(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
-        dark: Colour = (colour[0] * 0.5, colour[1] * 0.5, colour[2] * 0.5)
-        parts.append(ellipsoid(centre, radii * 0.76, Material.LEAF, dark, 5, 8))
+        dark: Colour = (colour[0] * 0.62, colour[1] * 0.62, colour[2] * 0.62)
+        parts.append(ellipsoid(centre, radii * 0.8, Material.LEAF, dark, 5, 8))
     place, normal = np.concatenate(places), np.concatenate(normals)
     parts.append(_cards(rng, place, normal, size, colour))
     return join(parts)

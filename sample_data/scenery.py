@@ -45,8 +45,8 @@ class _Trees:
 
     def __init__(self, site: Site, rng: np.random.Generator, near: tuple[float, float]) -> None:
         self._site, self._rng, self._near = site, rng, near
-        self._fine = [plants.tree(rng, leaves=1100) for _ in range(7)]
-        self._plain = [plants.tree(rng, leaves=420) for _ in range(4)]
+        self._fine = [plants.tree(rng, leaves=2600) for _ in range(8)]
+        self._plain = [plants.tree(rng, leaves=500) for _ in range(5)]
         self._bushes = [plants.bush(rng, 1.0) for _ in range(6)]
 
     def plant(self, x: float, y: float, scale: float = 1.0) -> None:
@@ -87,7 +87,7 @@ def _row_of_lots(
     style = site.roads.style
     lots: list[tuple[float, float, float, float]] = []
     s = start
-    while s < end - 6.0:
+    while s < end - 3.0:
         width = min(float(rng.uniform(*_lot_width(style))), end - s)
         if end - s - width < 8.0:
             width = end - s
@@ -109,7 +109,7 @@ def _lot(
     if style is PARK and side > 0:
         _park(site, trees, rng, side, s, width)
         return s, s + width, side, LOT_GRASS
-    if rng.random() < style.gap and width > 12:
+    if width < 11 or rng.random() < style.gap:
         _garden(site, trees, rng, side, s, width)
         return s, s + width, side, LOT_GRASS
     if style.storeys[1] <= 2:
@@ -363,7 +363,7 @@ def _median(site: Site, trees: _Trees, rng: np.random.Generator) -> None:
         if site.roads.near_side(s, margin=FILLET + 8.0):
             continue
         x, y, heading = site.roads.at(s, 0.0)
-        mesh = plants.tree(rng, height=float(rng.uniform(5, 6.5)), leaves=700)
+        mesh = plants.tree(rng, height=float(rng.uniform(5, 6.5)), leaves=1500)
         site.stand(Model(VEGETATION, (mesh.shifted(0, 0, 0.17),)), float(x), float(y), float(heading), upright=True)
         for k in (3.0, 6.0, 9.0):
             bx, by, _ = site.roads.at(s + k, rng.uniform(-0.5, 0.5))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from sample_data.atmosphere import haze, sky
 from sample_data.materials import Material
@@ -143,6 +142,8 @@ def _albedo(kind, x, y, z, a, b_, c, w, p, signs, banners, r, g, b):  # type: ig
         r, g, b = r * tone, g * tone, b * tone
     elif kind == DISTANT:
         tone = 0.8 + 0.4 * fractal2(a * 0.08, c * 0.16, 4)
+        if r > g:  # houses, not woods
+            tone *= 1.0 - 0.45 * stripes(a + b_, 3.2, 0.0, 1.5, w) * stripes(c, 3.2, 0.9, 2.4, w)
         r, g, b = r * tone, g * tone, b * tone
     elif kind == FENCE:
         tone = 1.0 - 0.45 * stripes(a, 0.16, 0.0, 0.03, w)
@@ -162,7 +163,7 @@ def _mirrored(x, y, z, light):  # type: ignore[no-untyped-def]
     return 0.17, 0.17, 0.165
 
 
-@njit(cache=True, fastmath=True)
+@fast
 def shade(rays, distance, triangle, u, v, lit, normals, local, colour, material, thing, parameters, fine, coarse, places,
           occlusion, light, signs, banners, angle, out):  # type: ignore[no-untyped-def]  # fmt: skip
     """Linear colours of rays' ends.
@@ -249,7 +250,46 @@ def shade(rays, distance, triangle, u, v, lit, normals, local, colour, material,
         out[n, 0], out[n, 1], out[n, 2] = r, g, b
 
 
-@njit(cache=True, fastmath=True)
+@fast
+def aim(turn, eye, lens, u, v, out):  # type: ignore[no-untyped-def]
+    """Rays (N,6) through pixels ``u``, ``v`` (N,) of a camera at ``eye`` (3,) turned by ``turn`` (3,3)."""
+    for n in range(u.shape[0]):
+        x, y = (u[n] - lens[0, 2]) / lens[0, 0], (v[n] - lens[1, 2]) / lens[1, 1]
+        size = 1.0 / math.sqrt(x * x + y * y + 1.0)
+        for axis in range(3):
+            out[n, axis] = eye[axis]
+            out[n, 3 + axis] = (turn[axis, 0] * x + turn[axis, 1] * y + turn[axis, 2]) * size
+
+
+@fast
+def feelers(rays, distance, triangle, normals, material, sun, rows, out):  # type: ignore[no-untyped-def]
+    """Rays towards the sun from where ``rays`` ended, for the places that face it.
+
+    Fills ``rows`` (N,) with the numbers of those places and ``out`` (N,6) with their rays; returns how many. A face
+    turned away from the sun is dark without asking; a leaf is lit from both sides.
+    """
+    count = 0
+    for n in range(rays.shape[0]):
+        f = triangle[n]
+        t = distance[n]
+        if f < 0 or t > 400.0:
+            continue
+        nx, ny, nz = normals[f, 0, 0], normals[f, 0, 1], normals[f, 0, 2]
+        cosine = nx * sun[0] + ny * sun[1] + nz * sun[2]
+        side = -1.0 if nx * rays[n, 3] + ny * rays[n, 4] + nz * rays[n, 5] > 0 else 1.0
+        if cosine * side < -0.05 and material[f] != LEAF:
+            continue
+        lift = (0.006 + 0.0004 * t) * side
+        rows[count] = n
+        out[count, 0] = rays[n, 0] + t * rays[n, 3] + lift * nx + 0.01 * sun[0]
+        out[count, 1] = rays[n, 1] + t * rays[n, 4] + lift * ny + 0.01 * sun[1]
+        out[count, 2] = rays[n, 2] + t * rays[n, 5] + lift * nz + 0.01 * sun[2]
+        out[count, 3], out[count, 4], out[count, 5] = sun[0], sun[1], sun[2]
+        count += 1
+    return count
+
+
+@fast
 def edges(triangle, thing, material, distance, normals, height, width, out):  # type: ignore[no-untyped-def]
     """Marks in ``out`` (height*width,) bool the pixels where one thing ends and another begins, or a face turns."""
     for i in range(height):
@@ -262,7 +302,13 @@ def edges(triangle, thing, material, distance, normals, height, width, out):  # 
                 f, h = triangle[n], triangle[n + step]
                 if f == h:
                     continue
-                if f < 0 or h < 0 or thing[f] != thing[h] or material[f] != material[h] or (material[f] != LEAF and abs(distance[n] - distance[n + step]) > 0.06 * distance[n] + 0.3):
+                if (
+                    f < 0
+                    or h < 0
+                    or thing[f] != thing[h]
+                    or material[f] != material[h]
+                    or (material[f] != LEAF and abs(distance[n] - distance[n + step]) > 0.06 * distance[n] + 0.3)
+                ):
                     mark = True
                 elif material[f] != LEAF and material[f] != GROUND:
                     turn = (normals[f, 0, 0] * normals[h, 0, 0] + normals[f, 0, 1] * normals[h, 0, 1]
@@ -274,7 +320,7 @@ def edges(triangle, thing, material, distance, normals, height, width, out):  # 
                     mark = False
 
 
-@njit(cache=True, fastmath=True)
+@fast
 def develop(linear, grain, exposure, out):  # type: ignore[no-untyped-def]
     """A camera's curve: (H,W,3) linear colours to (H,W,3) uint8, with a soft shoulder, a little vignette and grain."""
     height, width = linear.shape[0], linear.shape[1]

@@ -86,15 +86,18 @@ def _shop(u, v, w, width, high, seed, p):  # type: ignore[no-untyped-def]
     pane = coverage(a, 0.12, bay - 0.12, w) * coverage(v, lower, high - 0.9, w)
     if lower < 0.1:
         pane *= 1.0 - coverage(a, bay / 2 - 0.05, bay / 2 + 0.05, w)
-    # A lit shop: shelves and goods behind the glass.
-    shelf = math.floor(v / 0.45)
-    item = math.floor((a + 0.3 * hash2(int(shelf), int(column))) / 0.3)
-    goods = hash2(int(item) + 31 * int(column), int(shelf) + int(seed * 77.0))
-    hue = hash2(int(item) * 3 + 1, int(shelf) + int(column))
-    fade = min(max(1.4 - w / 0.25, 0.0), 1.0)
-    glow = 0.16 + fade * 0.3 * (goods - 0.5) * (v < 2.0)
-    ir, ig, ib = glow * (0.9 + fade * 0.5 * (hue - 0.5)), glow * 0.85, glow * (0.75 - fade * 0.5 * (hue - 0.5))
-    return r + pane * (ir - r), g + pane * (ig - g), b + pane * (ib - b), 0.75 * pane
+    # Behind the glass a dim room: lamps in rows under the ceiling, and goods on a sill, soft-edged.
+    deep = 0.05 + 0.05 * coverage(v, lower, lower + 1.1, 1.2)
+    lamp = stripes(a, 0.87, 0.36, 0.5, max(w, 0.05)) * coverage(v, high - 1.35, high - 1.27, max(w, 0.03))
+    place = math.floor(a / 0.43)
+    tall = 0.25 + 0.75 * hash2(int(place) + 31 * int(column), int(seed * 77.0))
+    item = coverage(a - 0.43 * place, 0.06, 0.37, max(w, 0.05)) * coverage(v, lower, lower + tall, max(w, 0.06))
+    hue = hash2(int(place) * 3 + 1, int(column) + int(seed * 501.0))
+    shine = 0.10 + 0.16 * hash2(int(place) + 7, int(column) + 3)
+    ir = deep * 1.1 + item * shine * (0.5 + hue) + 0.8 * lamp
+    ig = deep + item * shine * (1.1 - 0.6 * abs(hue - 0.5)) + 0.74 * lamp
+    ib = deep * 0.85 + item * shine * (1.4 - hue) + 0.6 * lamp
+    return r + pane * (ir - r), g + pane * (ig - g), b + pane * (ib - b), 0.7 * pane
 
 
 @fast

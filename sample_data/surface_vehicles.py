@@ -61,9 +61,12 @@ def car_body(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
             r, g, b = _mix(check * black, r, g, b, 0.01, 0.01, 0.01)
     if nose < 0.62:
         lamp = coverage(z, top - 0.27, top - 0.08, w) * coverage(abs(y), 0.56 * wide, 0.97 * wide, w)
-        lamp *= coverage(nose, -0.1, 0.08 + 0.5 * (abs(y) / wide) ** 3, w)
-        r, g, b = _mix(lamp, r, g, b, 0.75, 0.78, 0.8)
-        glow = max(glow, 0.35 * lamp)
+        lamp *= coverage(nose, -0.1, 0.07 + 0.24 * (abs(y) / wide) ** 4, w)
+        bulb = coverage(math.sqrt((abs(y) - 0.72 * wide) ** 2 + (z - top + 0.175) ** 2), -1.0, 0.065, w)
+        tone = 0.3 + 0.5 * bulb
+        r, g, b = _mix(lamp, r, g, b, tone, tone * 1.03, tone * 1.05)
+        glow = max(glow, 0.3 * lamp * bulb)
+        mirror += 0.3 * lamp
         if nose < 0.2:
             grille = coverage(z, top - 0.28, top - 0.1, w) * coverage(abs(y), -1.0, 0.5 * wide, w)
             grille = max(grille, coverage(z, 0.26, 0.42, w) * coverage(abs(y), -1.0, 0.72 * wide, w))
@@ -232,7 +235,7 @@ def cargo(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
 @fast
 def banner(u, v, number, w, banners):  # type: ignore[no-untyped-def]
     """A place on one of the printed pictures, ``u`` to the right and ``v`` up, 0..1."""
-    n = int(number) % banners.shape[0]
+    n = int(number + 0.5) % banners.shape[0]
     high, wide = banners.shape[1], banners.shape[2]
     step = max(int(w * wide * 0.5), 0)
     r, g, b, count = 0.0, 0.0, 0.0, 0.0

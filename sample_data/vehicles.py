@@ -213,16 +213,24 @@ def _fittings(shape: CarShape, paint: Colour, rng: np.random.Generator) -> list[
     front, rear = _axles(shape)
     alloy: Colour = (0.5, 0.5, 0.52) if rng.random() < 0.75 else (0.08, 0.08, 0.085)
     wheels = [wheel(x, side * (wide + 0.012), shape.wheel, 0.22, alloy) for x in (front, rear) for side in (1, -1)]
-    mirror_x = half * (shape.screen - 0.1)
+    mirror_x = half * (shape.screen - 0.16)
     mirrors = [
         loft(
-            np.array([_mirror_ring(mirror_x + dx, side * (wide + 0.1), shape.belt + 0.06, r) for dx, r in ((-0.07, 0.07), (0.0, 0.09), (0.07, 0.05))]),
-            Material.PLAIN, paint,
+            [_mirror_ring(mirror_x + dx, side * (wide + 0.06), shape.belt + 0.05, r) for dx, r in _MIRROR],
+            Material.PLAIN,
+            paint,
         )
         for side in (1, -1)
-    ]  # fmt: skip
+    ]
+    arms = [
+        box((mirror_x, side * (wide - 0.04), shape.belt + 0.02), (0.07, 0.2, 0.04), Material.PLAIN, (0.02, 0.02, 0.02))
+        for side in (1, -1)
+    ]
     under = box((0.0, 0.0, 0.22), (shape.length * 0.9, shape.width * 0.84, 0.16), Material.PLAIN, (0.015, 0.015, 0.015))
-    return [*wheels, *mirrors, under]
+    return [*wheels, *mirrors, *arms, under]
+
+
+_MIRROR = ((-0.07, 0.07), (0.0, 0.09), (0.07, 0.05))
 
 
 def _mirror_ring(x: float, y: float, z: float, r: float) -> list[tuple[float, float, float]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sample_data import kerbside, lanes, walkers
 from sample_data.atmosphere import Daylight, daylight
 from sample_data.casting import Stage
 from sample_data.ground import ground_mesh, median_mesh
@@ -76,6 +77,8 @@ class World:
         style: the kind of street.
         roads: its geometry, in the scene's flat coordinates.
         things: all that is in it but the ground; ``things[number - 1]``.
+        moving: those of them that move.
+        rest: thing number to (4,4) pose of those that stand.
         drive: the ego car's way through it.
         standing: triangles that never move; ``owner`` (F,) int32 the thing of each.
         parameters: (T,16) float32 for ``shading``.
@@ -89,6 +92,8 @@ class World:
     style: Style
     roads: Roads
     things: tuple[Thing, ...]
+    moving: tuple[Thing, ...]
+    rest: dict[int, Doubles]
     drive: Plan
     standing: Mesh
     owner: np.ndarray
@@ -100,14 +105,6 @@ class World:
     daylight: Daylight
     to_global: Doubles
     shade: Occlusion
-
-    @property
-    def moving(self) -> tuple[Thing, ...]:
-        return tuple(thing for thing in self.things if thing.number > len(self.things) - self._moving_count)
-
-    @property
-    def _moving_count(self) -> int:
-        return sum(1 for thing in self.things if not _stands(thing))
 
     def car(self, time: float) -> Doubles:
         """(4,4) the ego car's pose: its origin on the ground under the rear axle."""
@@ -121,41 +118,25 @@ class World:
         """What moves, at ``time`` seconds."""
         here = self.car(time)[:2, 3]
         poses, meshes, numbers, corners = {}, [], [], []
-        for thing in self.things:
-            if _stands(thing):
-                continue
+        for thing in self.moving:
             pose = thing.motion.pose(time)
             poses[thing.number] = pose
-            if np.hypot(*(pose[:2, 3] - here)) > _SEEN:
-                continue
-            mesh = thing.mesh(time, pose)
-            meshes.append(mesh)
-            numbers.append(thing.number)
-            low, high = mesh.corners.min(axis=(0, 1)), mesh.corners.max(axis=(0, 1))
-            corners.append(
-                [
-                    [(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]]
-                    for i in (0, 1)
-                    for j in (0, 1)
-                    for k in (0, 1)
-                ]
-            )
+            if np.hypot(*(pose[:2, 3] - here)) < _SEEN:
+                meshes.append(thing.mesh(time, pose))
+                numbers.append(thing.number)
+                corners.append(thing.model.bounds @ pose[:3, :3].T + pose[:3, 3])
         shapes = [(poses[n], self.things[n - 1].model.size or (1.0, 1.0, 1.0)) for n in numbers]
-        return Moment(
-            time, poses, meshes, numbers, self.shade.with_moving(shapes),
-            Swept(shapes, self.daylight.sun, self.coarse.x, self.coarse.y, self._extent()),
-            np.array(corners, dtype=np.float64).reshape(-1, 8, 3),
-        )  # fmt: skip
+        swept = Swept(shapes, self.daylight.sun, self.coarse.x, self.coarse.y, self._extent())
+        around = np.array(corners, dtype=np.float64).reshape(-1, 8, 3)
+        return Moment(time, poses, meshes, numbers, self.shade.with_moving(shapes), swept, around)
+
+    def pose(self, thing: Thing, moment: Moment) -> Doubles:
+        """(4,4) a thing's pose at a moment, whether it stands or moves."""
+        return moment.poses[thing.number] if thing.number in moment.poses else self.rest[thing.number]
 
     def _extent(self) -> tuple[float, float]:
         h, w, _ = self.coarse.levels[0].shape
         return w * self.coarse.texel, h * self.coarse.texel
-
-
-def _stands(thing: Thing) -> bool:
-    from sample_data.motion import Standing
-
-    return isinstance(thing.motion, Standing)
 
 
 def build(seed: int, scene: int, frames: int) -> World:
@@ -171,22 +152,36 @@ def build(seed: int, scene: int, frames: int) -> World:
     lots = furnish(site, near, generator(seed, scene, "scenery"))
     red = _red_light(style, roads)
     drive = plan(site, seconds, red)
-    Traffic(site, drive, generator(seed, scene, "traffic")).fill()
+    kerbside.put_signals(site, drive)
+    _populate(Traffic(site, drive, generator(seed, scene, "traffic")))
     bounds = _bounds(roads)
     fine = paint(roads, lots, _near_bounds(roads, near), 0.055, 5, seed + 31 * scene)
     coarse = paint(roads, lots, bounds, 0.25, 3, seed + 31 * scene)
-    standing, owner = _standing_mesh(site, bounds)
+    rest = {thing.number: thing.motion.pose(0.0) for thing in site.standing}
+    standing, owner = _standing_mesh(site, rest, bounds)
     light = daylight(style, generator(seed, scene, "light"))
-    shade = Occlusion(fine, [(t.motion.pose(0.0), t.model) for t in site.standing])
+    shade = Occlusion(fine, [(rest[t.number], t.model) for t in site.standing])
+    things = tuple(sorted((*site.standing, *site.moving), key=lambda thing: thing.number))
     h, w, _ = fine.levels[0].shape
     places = np.array(
         [fine.x, fine.y, fine.texel, fine.x + w * fine.texel, fine.y + h * fine.texel, coarse.x, coarse.y, coarse.texel,
          shade.x, shade.y, shade.cell]
     )  # fmt: skip
     return World(
-        style, roads, (*site.standing, *site.moving), drive, standing, owner, site.parameters(),
+        style, roads, things, tuple(site.moving), rest, drive, standing, owner, site.parameters(),
         tuple(site.categories()), fine, coarse, places, light, _global(rng), shade,
     )  # fmt: skip
+
+
+def _populate(traffic: Traffic) -> None:
+    # In order of right of way.
+    kerbside.fill_works(traffic)
+    lanes.fill_lanes(traffic)
+    lanes.fill_side_roads(traffic)
+    walkers.fill_crossings(traffic)
+    lanes.fill_cycle_lanes(traffic)
+    kerbside.fill_parking(traffic)
+    walkers.fill_sidewalks(traffic)
 
 
 def _mouths(style: Style, travel: float, rng: np.random.Generator) -> list[tuple[float, bool, bool]]:
@@ -216,11 +211,13 @@ def _near_bounds(roads: Roads, near: tuple[float, float]) -> tuple[float, float,
     return near[0] - 42.0, float(y.min()) - 30.0, near[1] + 78.0, float(y.max()) + 30.0
 
 
-def _standing_mesh(site: Site, bounds: tuple[float, float, float, float]) -> tuple[Mesh, np.ndarray]:
+def _standing_mesh(
+    site: Site, rest: dict[int, Doubles], bounds: tuple[float, float, float, float]
+) -> tuple[Mesh, np.ndarray]:
     meshes = [ground_mesh(site.roads, bounds), median_mesh(site.roads)]
     owners = [0, 0]
     for thing in site.standing:
-        meshes.append(thing.mesh(0.0, thing.motion.pose(0.0)))
+        meshes.append(thing.mesh(0.0, rest[thing.number]))
         owners.append(thing.number)
     return join(meshes), np.repeat(np.array(owners, dtype=np.int32), [len(mesh) for mesh in meshes])
 
@@ -233,10 +230,12 @@ def _global(rng: np.random.Generator) -> Doubles:
 
 
 def ego_mesh() -> Mesh:
-    """The ego car as its own LiDAR sees it: hood, roof and the rack under the sensor; its cameras look past it."""
-    body = box((1.35, 0, 0.62), (4.0, 1.7, 0.7), Material.PAINT, (0.6, 0.6, 0.6))
-    low = np.array([(-0.35, -0.78), (1.75, -0.78), (1.75, 0.78), (-0.35, 0.78)])
-    top = np.array([(0.25, -0.5), (1.35, -0.5), (1.35, 0.5), (0.25, 0.5)])
-    cabin = frustum(low, top, 0.97, 1.5, Material.PLAIN, (0.6, 0.6, 0.6))
+    """The ego car as its own LiDAR sees it: the roof, which hides the ground close by ahead and behind, and the rack.
+
+    All of it lies within a metre of the sensor in x and y, where readers drop points. The cameras look past it.
+    """
+    low = np.array([(-0.03, -0.62), (1.9, -0.62), (1.9, 0.62), (-0.03, 0.62)])
+    top = np.array([(0.05, -0.5), (1.82, -0.5), (1.82, 0.5), (0.05, 0.5)])
+    roof = frustum(low, top, 1.3, 1.5, Material.PLAIN, (0.6, 0.6, 0.6))
     rack = box((0.94, 0, 1.62), (0.16, 0.16, 0.26), Material.PLAIN, (0.05, 0.05, 0.05))
-    return join([body, cabin, rack])
+    return join([roof, rack])
