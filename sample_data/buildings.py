@@ -11,7 +11,9 @@ from sample_data.models import Model
 from sample_data.surface_buildings import BOARDS, BRICK, CORRUGATED, CURTAIN, PANELS, PLASTER
 
 WALLS: dict[float, tuple[Colour, ...]] = {
-    PLASTER: ((0.62, 0.54, 0.40), (0.66, 0.62, 0.54), (0.55, 0.36, 0.22), (0.50, 0.52, 0.50), (0.62, 0.45, 0.34), (0.42, 0.50, 0.54), (0.66, 0.58, 0.28)),
+    PLASTER: ((0.62, 0.54, 0.40), (0.66, 0.62, 0.54), (0.55, 0.36, 0.22),
+              (0.50, 0.52, 0.50), (0.62, 0.45, 0.34), (0.42, 0.50, 0.54),
+              (0.66, 0.58, 0.28)),
     BRICK: ((0.33, 0.12, 0.075), (0.28, 0.15, 0.10), (0.40, 0.22, 0.13), (0.42, 0.33, 0.22)),
     PANELS: ((0.50, 0.49, 0.46), (0.40, 0.41, 0.42), (0.56, 0.52, 0.46)),
     CURTAIN: ((0.10, 0.14, 0.17), (0.08, 0.12, 0.13), (0.12, 0.13, 0.15)),
@@ -91,7 +93,8 @@ def block(
     accent = _pick(rng, DOORS)
     parameters = (
         storey, float(rng.uniform(1.6, 2.9)) if style != CURTAIN else 1.5, float(rng.uniform(0.42, 0.62)),
-        float(rng.uniform(0.46, 0.58)), ground, style, *frame, 1.0 if shop else 0.0, float(rng.random()), height, *accent,
+        float(rng.uniform(0.46, 0.58)), ground, style, *frame, 1.0 if shop else 0.0, float(rng.random()), height,
+        *accent,
     )  # fmt: skip
     return Model("static.manmade", (join(parts),), None, parameters)
 
@@ -206,8 +209,8 @@ def cottage(rng: np.random.Generator, width: float, depth: float, storeys: int) 
         parts.append(from_faces(board, [(0, 1, 2), (0, 2, 3)], Material.PLAIN, (0.6, 0.59, 0.56)))
     for x, turn in ((0.0, False), (width, True)):
         gable = [(x, 0, height), (x, depth, height), (x, depth / 2, ridge)]
-        local = [(0, 99.0, 0.5), (depth, 99.0, 0.5), (depth / 2, 99.0 + rise, 0.5)]
-        parts.append(from_faces(gable, [(0, 1, 2)] if turn else [(0, 2, 1)], Material.FACADE, colour, local=local))
+        above = [(0.0, 99.0, 0.5), (depth, 99.0, 0.5), (depth / 2, 99.0 + rise, 0.5)]  # higher than any window
+        parts.append(from_faces(gable, [(0, 1, 2)] if turn else [(0, 2, 1)], Material.FACADE, colour, local=above))
     chimney = (float(rng.uniform(1.5, width - 1.5)), depth * 0.62, ridge - 0.2)
     parts.append(box(chimney, (0.7, 0.5, 2.0), Material.CONCRETE, (0.27, 0.13, 0.09)))
     parts.append(
@@ -239,7 +242,8 @@ def hall(rng: np.random.Generator, width: float, depth: float) -> Model:
         parts.append(box((x, -0.12, 4.35), (4.2, 0.25, 0.22), Material.METAL, (0.3, 0.3, 0.32)))
         parts.append(box((x + 2.2, -0.3, 0.5), (0.2, 0.2, 1.0), Material.CONE, (0.65, 0.45, 0.03)))
     parameters = (
-        height - 1.8, 3.5, 0.6, 0.16, height, CORRUGATED, 0.2, 0.2, 0.21, -1.0, float(rng.random()), height, 0.2, 0.2, 0.2,
+        height - 1.8, 3.5, 0.6, 0.16, height, CORRUGATED, 0.2, 0.2, 0.21, -1.0, float(rng.random()), height,
+        0.2, 0.2, 0.2,
     )  # fmt: skip
     return Model("static.manmade", (join(parts),), None, parameters)
 

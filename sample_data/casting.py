@@ -41,7 +41,8 @@ def _scene(mesh: Mesh) -> Any:
     if len(mesh):
         corners = np.ascontiguousarray(mesh.corners.reshape(-1, 3), dtype=np.float32)
         numbers = np.arange(len(corners), dtype=np.uint32).reshape(-1, 3)
-        scene.add_triangles(o3d.core.Tensor(corners), o3d.core.Tensor(numbers))
+        tensor: Any = o3d.core.Tensor  # its stub knows no array alone
+        scene.add_triangles(tensor(corners), tensor(numbers))
     return scene
 
 
@@ -69,9 +70,9 @@ class Stage:
             np.repeat(np.asarray(things, dtype=np.int32), [len(m) for m in meshes]) if meshes else np.zeros(0, np.int32)
         )
         self._reserve(self._count + len(mesh))
-        for buffer, part in zip(
-            self.surfaces, (mesh.normals, mesh.local, mesh.colour, mesh.material, owner), strict=True
-        ):
+        parts: tuple[NDArray[Any], ...] = (mesh.normals, mesh.local, mesh.colour, mesh.material, owner)
+        buffers: tuple[NDArray[Any], ...] = self.surfaces
+        for buffer, part in zip(buffers, parts, strict=True):
             buffer[self._count : self._count + len(mesh)] = part
 
     def _reserve(self, size: int) -> None:
@@ -122,7 +123,8 @@ class Stage:
 def _cast(scene: Any, rays: Floats) -> Hits:
     import open3d as o3d
 
-    answer = scene.cast_rays(o3d.core.Tensor(np.ascontiguousarray(rays)), nthreads=1)
+    tensor: Any = o3d.core.Tensor
+    answer = scene.cast_rays(tensor(np.ascontiguousarray(rays)), nthreads=1)
     weights = answer["primitive_uvs"].numpy()
     triangle = answer["primitive_ids"].numpy().view(np.int32)
     return Hits(answer["t_hit"].numpy(), triangle.copy(), weights[:, 0].copy(), weights[:, 1].copy())
@@ -131,5 +133,6 @@ def _cast(scene: Any, rays: Floats) -> Hits:
 def _blocked(scene: Any, rays: Floats) -> Bools:
     import open3d as o3d
 
-    answer = scene.test_occlusions(o3d.core.Tensor(np.ascontiguousarray(rays)), nthreads=1)
+    tensor: Any = o3d.core.Tensor
+    answer = scene.test_occlusions(tensor(np.ascontiguousarray(rays)), nthreads=1)
     return np.asarray(answer.numpy().copy(), dtype=np.bool_)

@@ -92,11 +92,10 @@ def _together(folder: Path, settings: DriveSettings, count: int) -> Iterator[dic
 def _start(folder: Path, settings: DriveSettings) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     environment.setdefault("OMP_NUM_THREADS", "1")
-    worker = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "sample_data.crew", str(folder), settings.model_dump_json()],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
-    return worker
 
 
 def _feed(

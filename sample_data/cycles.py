@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sample_data.materials import Material
-from sample_data.meshes import Colour, Mesh, box, ellipsoid, join, tube
+from sample_data.meshes import Colour, Mesh, box, ellipsoid, join, offset, tube
 from sample_data.models import Model, boxed
-from sample_data.people import Looks, head, limb, looks, torso
+from sample_data.people import Looks, Place, head, limb, looks, torso
 from sample_data.vehicles import pick_colour, wheel
 
 TURNS = 8
@@ -47,8 +47,9 @@ def _bicycle_frame(colour: Colour) -> list[Mesh]:
         _rod(crank, (back, 0.05, radius), 0.013, colour), _rod(crank, (back, -0.05, radius), 0.013, colour),
         _rod((-0.2, 0.0, 0.8), (back, 0.0, radius), 0.012, colour), _rod(head_tube, (front, 0.0, radius), 0.02, colour),
         _rod(head_tube, (0.33, 0.0, 1.0), 0.016, BLACK), _rod((0.38, -0.28, 1.02), (0.38, 0.28, 1.02), 0.016, BLACK),
-        _rod(seat, (-0.25, 0, 0.96), 0.014, BLACK), ellipsoid((-0.24, 0, 0.97), (0.14, 0.075, 0.035), Material.PLAIN, BLACK, 4, 8),
-        box((-0.62, 0, 0.72), (0.02, 0.06, 0.06), Material.LAMP, (0.5, 0.01, 0.01)),
+        _rod(seat, (-0.25, 0, 0.96), 0.014, BLACK),
+        ellipsoid((-0.24, 0, 0.97), (0.14, 0.075, 0.035), Material.PLAIN, BLACK, 4, 8),
+        box((-0.34, 0, 0.8), (0.05, 0.06, 0.07), Material.LAMP, (0.5, 0.01, 0.01)),
     ]  # fmt: skip
     return parts
 
@@ -76,14 +77,14 @@ def _cyclist(who: Looks, helmet: Colour | None, phase: float) -> list[Mesh]:
     for side in (1, -1):
         angle = phase + (0 if side > 0 else np.pi)
         foot = np.array([-0.08 + 0.17 * np.cos(angle), side * 0.11, 0.29 - 0.17 * np.sin(angle) + 0.03])
-        start = hip + [0.03, side * 0.09, -0.02]
+        start = offset(hip, 0.03, side * 0.09, -0.02)
         knee = _joint(start, foot, 0.26 * h, 0.25 * h, np.array([1.0, side * 0.12, 0.25]))
         parts.append(
             tube([start, (start + knee) / 2, knee, foot], [0.075, 0.068, 0.055, 0.04], Material.CLOTH, who.legs, 8)
         )
         parts.append(
             tube(
-                [foot - [0.06, 0, 0.0], foot + [0.07, 0, 0.0], foot + [0.16, 0, -0.02]],
+                [offset(foot, -0.06, 0, 0.0), offset(foot, 0.07, 0, 0.0), offset(foot, 0.16, 0, -0.02)],
                 [0.035, 0.045, 0.03],
                 Material.PLAIN,
                 who.shoes,
@@ -98,12 +99,14 @@ def _cyclist(who: Looks, helmet: Colour | None, phase: float) -> list[Mesh]:
     parts += head(who, neck)
     if helmet is not None:
         parts.append(
-            ellipsoid(neck + [0.0, 0, 0.108 * h], (0.088 * h * 0.9, 0.056 * h, 0.05 * h), Material.PLAIN, helmet, 5, 10)
+            ellipsoid(
+                offset(neck, 0.0, 0, 0.108 * h), (0.088 * h * 0.9, 0.056 * h, 0.05 * h), Material.PLAIN, helmet, 5, 10
+            )
         )
     return parts
 
 
-def _joint(a: np.ndarray, b: np.ndarray, upper: float, lower: float, out: np.ndarray) -> np.ndarray:
+def _joint(a: Place, b: Place, upper: float, lower: float, out: Place) -> Place:
     # The knee or elbow between a and b, bent towards `out`.
     ahead = b - a
     far = min(float(np.linalg.norm(ahead)), 0.999 * (upper + lower))
@@ -127,7 +130,8 @@ def motorcycle(rng: np.random.Generator, *, rider: bool) -> Model:
 def _motorcycle(colour: Colour) -> list[Mesh]:
     radius = 0.32
     return [
-        wheel(-0.7, 0.075, radius, 0.15), wheel(-0.7, -0.075, radius, 0.15), wheel(0.74, 0.06, radius, 0.12), wheel(0.74, -0.06, radius, 0.12),
+        wheel(-0.7, 0.075, radius, 0.15), wheel(-0.7, -0.075, radius, 0.15),
+        wheel(0.74, 0.06, radius, 0.12), wheel(0.74, -0.06, radius, 0.12),
         ellipsoid((0.22, 0, 0.86), (0.32, 0.16, 0.15), Material.PLAIN, colour, 6, 10),
         ellipsoid((-0.32, 0, 0.82), (0.42, 0.14, 0.08), Material.PLAIN, BLACK, 5, 10),
         ellipsoid((-0.66, 0, 0.84), (0.2, 0.1, 0.09), Material.PLAIN, colour, 5, 8),
@@ -146,7 +150,8 @@ def _motorcycle(colour: Colour) -> list[Mesh]:
 def _scooter(colour: Colour) -> list[Mesh]:
     radius = 0.24
     return [
-        wheel(-0.6, 0.06, radius, 0.12), wheel(-0.6, -0.06, radius, 0.12), wheel(0.62, 0.055, radius, 0.11), wheel(0.62, -0.055, radius, 0.11),
+        wheel(-0.6, 0.06, radius, 0.12), wheel(-0.6, -0.06, radius, 0.12),
+        wheel(0.62, 0.055, radius, 0.11), wheel(0.62, -0.055, radius, 0.11),
         ellipsoid((-0.48, 0, 0.58), (0.42, 0.19, 0.22), Material.PLAIN, colour, 6, 10),
         ellipsoid((-0.36, 0, 0.8), (0.42, 0.15, 0.07), Material.PLAIN, BLACK, 5, 10),
         box((0.12, 0, 0.3), (0.6, 0.34, 0.08), Material.PLAIN, colour),
@@ -165,7 +170,7 @@ def _motorcyclist(who: Looks, helmet: Colour, scooter: bool) -> list[Mesh]:
     lean = 0.12 if scooter else 0.3
     parts = [torso(who, hip, lean)]
     for side in (1, -1):
-        start = hip + [0.02, side * 0.1, -0.02]
+        start = offset(hip, 0.02, side * 0.1, -0.02)
         foot = np.array([0.12, side * 0.14, 0.37]) if scooter else np.array([-0.02, side * 0.2, 0.36])
         knee = _joint(start, foot, 0.25 * h, 0.25 * h, np.array([1.0, side * 0.35, 0.4]))
         parts.append(
@@ -173,24 +178,29 @@ def _motorcyclist(who: Looks, helmet: Colour, scooter: bool) -> list[Mesh]:
         )
         parts.append(
             tube(
-                [foot - [0.08, 0, 0.0], foot + [0.08, 0, 0], foot + [0.16, 0, -0.02]],
+                [offset(foot, -0.08, 0, 0.0), offset(foot, 0.08, 0, 0), offset(foot, 0.16, 0, -0.02)],
                 [0.04, 0.05, 0.035],
                 Material.PLAIN,
                 who.shoes,
                 6,
             )
         )
-        shoulder = hip + [0.29 * h * np.sin(lean), side * 0.18, 0.28 * h * np.cos(lean)]
+        shoulder = offset(hip, 0.29 * h * np.sin(lean), side * 0.18, 0.28 * h * np.cos(lean))
         grip = np.array([0.34, side * 0.33, 1.08])
         elbow = _joint(shoulder, grip, 0.18 * h, 0.18 * h, np.array([-0.2, side * 0.5, -1.0]))
         parts += limb(who, shoulder, elbow, grip)
-    neck = hip + [0.35 * h * np.sin(lean) + 0.02, 0.0, 0.34 * h * np.cos(lean)]
+    neck = offset(hip, 0.35 * h * np.sin(lean) + 0.02, 0.0, 0.34 * h * np.cos(lean))
     parts.append(
-        ellipsoid(neck + [0.015, 0, 0.085 * h], (0.078 * h, 0.07 * h, 0.082 * h), Material.PLAIN, helmet, 8, 12)
+        ellipsoid(offset(neck, 0.015, 0, 0.085 * h), (0.078 * h, 0.07 * h, 0.082 * h), Material.PLAIN, helmet, 8, 12)
     )
     parts.append(
         ellipsoid(
-            neck + [0.055, 0, 0.09 * h], (0.052 * h, 0.056 * h, 0.032 * h), Material.GLASS, (0.02, 0.02, 0.025), 5, 10
+            offset(neck, 0.055, 0, 0.09 * h),
+            (0.052 * h, 0.056 * h, 0.032 * h),
+            Material.GLASS,
+            (0.02, 0.02, 0.025),
+            5,
+            10,
         )
     )
     return parts

@@ -50,7 +50,7 @@ def sign_face(number: int, z: float) -> Mesh:
         order = [(0, 1, 2)] if tip > 0 else [(0, 2, 1)]
         local = np.c_[flat[:, 0] / 0.92 + 0.5, flat[:, 1] / 0.8 * 0.94 + 0.5, np.full(3, float(number))]
         face = from_faces(vertices, order, Material.SIGN, GREY, local=local)
-        back = from_faces(vertices + [0.01, 0, 0], [order[0][::-1]], Material.METAL, GREY)
+        back = from_faces(vertices + np.array([0.01, 0, 0]), [order[0][::-1]], Material.METAL, GREY)
     else:
         face = panel((-0.045, 0.3, z - 0.3), (0, -0.6, 0), (0, 0, 0.6), Material.SIGN, GREY, (1.0, 1.0, float(number)))
         back = panel((-0.035, -0.3, z - 0.3), (0, 0.6, 0), (0, 0, 0.6), Material.METAL, GREY)

@@ -81,14 +81,14 @@ def _kerb_lines(roads: Roads, bounds: tuple[float, float, float, float]) -> tupl
         axis=1,
     )
     slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
-    return foot, foot + _FACE * slope
+    return foot, np.asarray(foot + _FACE * slope)
 
 
 def _resampled(line: Doubles) -> Doubles:
     along = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))]
-    count = max(int(round(along[-1] / (2 * STEP))), 2)
+    count = max(round(float(along[-1]) / (2 * STEP)), 2)
     even = np.linspace(0.0, along[-1], count)
-    return np.c_[np.interp(even, along, line[:, 0]), np.interp(even, along, line[:, 1])]
+    return np.stack([np.interp(even, along, line[:, 0]), np.interp(even, along, line[:, 1])], axis=1)
 
 
 def _far_points(bounds: tuple[float, float, float, float]) -> Doubles:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sample_data.noise import coverage, fast, fractal2, hash2, stripes, value2
@@ -73,8 +72,8 @@ def paint(
     """
     x0, y0, x1, y1 = bounds
     multiple = 2 ** (levels - 1)
-    width = int(math.ceil((x1 - x0) / texel / multiple)) * multiple
-    height = int(math.ceil((y1 - y0) / texel / multiple)) * multiple
+    width = math.ceil((x1 - x0) / texel / multiple) * multiple
+    height = math.ceil((y1 - y0) / texel / multiple) * multiple
     picture = np.empty((height, width, 3), dtype=np.uint8)
     kind = np.empty((height, width), dtype=np.uint8)
     sides = np.array(

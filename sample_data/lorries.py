@@ -158,16 +158,9 @@ def _flat_load(rng: np.random.Generator, x0: float, x1: float, half: float) -> l
                 parts.append(box((x, 0, 1.4 + 0.62 * level), (1.25, 1.9, 0.58), Material.WOOD, (0.42, 0.29, 0.16)))
     else:
         for y in (-0.75, -0.25, 0.25, 0.75):
-            for level in range(2):
-                parts.append(
-                    tube(
-                        [(x0 + 0.3, y, 1.35 + 0.46 * level), (x1 - 0.4, y, 1.35 + 0.46 * level)],
-                        [0.22, 0.22],
-                        Material.PLAIN,
-                        (0.42, 0.40, 0.37),
-                        10,
-                    )
-                )
+            for z in (1.35, 1.81):
+                pipe = tube([(x0 + 0.3, y, z), (x1 - 0.4, y, z)], [0.22, 0.22], Material.PLAIN, (0.42, 0.40, 0.37), 10)
+                parts.append(pipe)
     return parts
 
 
@@ -227,9 +220,9 @@ def bus(rng: np.random.Generator) -> Model:
         )
         for s in (1, -1)
     ]
+    line = float(FIRST_LINE + int(rng.integers(len(LINES))))
     parameters = (
-        long / 2, half, high, front, rear, radius, 1.25, 2.45, *stripes[k], float(FIRST_LINE + int(rng.integers(len(LINES)))),
-        float(rng.random()),
+        long / 2, half, high, front, rear, radius, 1.25, 2.45, *stripes[k], line, float(rng.random()),
     )  # fmt: skip
     mesh = join([body, *wheels, *roof, *mirrors])
     return Model("vehicle.bus.rigid", (mesh,), (long + 0.25, 2 * half + 0.12, high + 0.2), parameters)

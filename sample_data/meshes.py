@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sample_data.materials import Material
-from xmodal_core.types import Doubles, Floats
+from xmodal_core.types import Doubles, Floats, Ints
 
 Colour = tuple[float, float, float]
 
@@ -156,7 +157,8 @@ def box(centre: Sequence[float], size: Sequence[float], material: Material, colo
 
 
 def _cube() -> tuple[Floats, Floats]:
-    corners, normals = [], []
+    corners: list[tuple[Doubles, Doubles, Doubles]] = []
+    normals: list[tuple[Doubles, Doubles, Doubles]] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             normal, u, v = np.zeros(3), np.zeros(3), np.zeros(3)
@@ -164,7 +166,8 @@ def _cube() -> tuple[Floats, Floats]:
             a, b, c, d = (normal - u - v, normal + u - v, normal + u + v, normal - u + v)
             corners += [(a, b, c), (a, c, d)]
             normals += [(normal,) * 3] * 2
-    return np.array(corners, dtype=np.float32) / 2, np.array(normals, dtype=np.float32)
+    half = np.array(corners, dtype=np.float32) * np.float32(0.5)
+    return half, np.array(normals, dtype=np.float32)
 
 
 _CUBE, _CUBE_NORMALS = _cube()
@@ -197,28 +200,41 @@ def loft(rings: ArrayLike, material: Material, colour: Colour, *, closed: bool =
     """
     ring = np.asarray(rings, dtype=np.float64)
     rows, points, _ = ring.shape
+    skin = from_faces(ring.reshape(-1, 3), grid_faces(rows, points, closed), material, colour, smooth=smooth)
+    return join([skin, _cap(ring[0], material, colour, outward=False), _cap(ring[-1], material, colour, outward=True)])
+
+
+@cache
+def grid_faces(rows: int, points: int, closed: bool = True) -> Ints:
+    """(F,3) vertex numbers of the skin over ``rows`` rings of ``points`` vertices each, numbered ring by ring."""
     number = np.arange(rows * points).reshape(rows, points)
     following = np.roll(number, -1, axis=1) if closed else number[:, 1:]
     first = number if closed else number[:, :-1]
     a, b, c, d = first[:-1].ravel(), following[:-1].ravel(), following[1:].ravel(), first[1:].ravel()
-    faces = [np.c_[a, b, c], np.c_[a, c, d]]
-    vertices = ring.reshape(-1, 3)
-    skin = from_faces(vertices, np.concatenate(faces), material, colour, smooth=smooth)
-    return join([skin, _cap(ring[0], material, colour, outward=False), _cap(ring[-1], material, colour, outward=True)])
+    return np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
+
+
+@cache
+def _fan(points: int, outward: bool) -> Ints:
+    i, j = np.arange(points), (np.arange(points) + 1) % points
+    last = np.full(points, points)
+    return np.stack([i, j, last] if outward else [j, i, last], axis=1)
 
 
 def _cap(ring: Doubles, material: Material, colour: Colour, *, outward: bool) -> Mesh:
-    n = len(ring)
     vertices = np.concatenate([ring, ring.mean(axis=0, keepdims=True)])
-    i, j = np.arange(n), (np.arange(n) + 1) % n
-    faces = np.c_[i, j, np.full(n, n)] if outward else np.c_[j, i, np.full(n, n)]
-    return from_faces(vertices, faces, material, colour)
+    return from_faces(vertices, _fan(len(ring), outward), material, colour)
+
+
+def offset(place: ArrayLike, x: float, y: float, z: float) -> Doubles:
+    """``place`` (3,), moved."""
+    return np.asarray(np.asarray(place, dtype=np.float64) + np.array([x, y, z]))
 
 
 def circle(radius: float, sides: int, x: float = 0.0, y: float = 0.0) -> Doubles:
     """(sides,2) points counter-clockwise on a circle."""
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
-    return np.c_[x + radius * np.cos(angle), y + radius * np.sin(angle)]
+    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
 
 
 def tube(
@@ -252,7 +268,7 @@ def cylinder(
 
 
 def ellipsoid(
-    centre: Sequence[float], radii: Sequence[float], material: Material, colour: Colour, rows: int = 7, sides: int = 10
+    centre: ArrayLike, radii: ArrayLike, material: Material, colour: Colour, rows: int = 7, sides: int = 10
 ) -> Mesh:
     """An ellipsoid of ``rows`` x ``sides`` quads with round normals."""
     polar = np.linspace(0, np.pi, rows + 1)
@@ -265,15 +281,13 @@ def ellipsoid(
         ],
         axis=-1,
     )
-    number = np.arange((rows + 1) * sides).reshape(rows + 1, sides)
-    following = np.roll(number, -1, axis=1)
-    a, b, c, d = number[:-1].ravel(), following[:-1].ravel(), following[1:].ravel(), number[1:].ravel()
     points = unit.reshape(-1, 3)
     scale = np.asarray(radii, dtype=np.float64)
     normals = points / scale
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    faces = np.concatenate([np.c_[a, b, c], np.c_[a, c, d]])
-    return from_faces(points * scale + np.asarray(centre), faces, material, colour, normals=normals)
+    return from_faces(
+        points * scale + np.asarray(centre), grid_faces(rows + 1, sides), material, colour, normals=normals
+    )
 
 
 def panel(

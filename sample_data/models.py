@@ -54,11 +54,6 @@ class Model:
         return row
 
 
-def boxed(self) -> Model:
-    """With the box that its first pose just fills, the origin at its middle."""
-    return boxed(self.category, self.poses, self.parameters, self.stride)
-
-
 def boxed(category: str, poses: Sequence[Mesh], stride: float = 0.0, ridden: bool = False) -> Model:
     """A model whose origin is moved to the middle of all its poses and whose box holds them all."""
     low = np.min([pose.corners.min(axis=(0, 1)) for pose in poses], axis=0)

@@ -40,7 +40,7 @@ class Pace:
 
     def at(self, time: ArrayLike) -> Doubles:
         """Metres at one or many times."""
-        return np.asarray(np.interp(time, self.seconds, self.metres))
+        return np.asarray(np.interp(np.asarray(time, dtype=np.float64), self.seconds, self.metres))
 
     def speed(self, time: float) -> float:
         """Metres a second."""
@@ -128,11 +128,11 @@ class AlongMain(_Paced):
         s = self.start + self.direction * self.pace.at(times)
         back = np.pi if self.direction < 0 else 0.0
         if self.base <= 0:
-            return self.roads.at(s, self.aside) + [0.0, 0.0, back]
+            return np.asarray(self.roads.at(s, self.aside) + np.array([0.0, 0.0, back]))
         front = self.roads.at(s + self.direction * self.base / 2, self.aside)
         rear = self.roads.at(s - self.direction * self.base / 2, self.aside)
         ahead = front[:, :2] - rear[:, :2]
-        return np.c_[(front[:, :2] + rear[:, :2]) / 2, np.arctan2(ahead[:, 1], ahead[:, 0])]
+        return np.column_stack([(front[:, :2] + rear[:, :2]) / 2, np.arctan2(ahead[:, 1], ahead[:, 0])])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ fast = njit(cache=True, fastmath=True, error_model="numpy")
 
 
 @fast
-def hash2(x: int, y: int) -> float:
+def hash2(x, y):  # type: ignore[no-untyped-def]
     """0..1 for a whole-numbered place in the plane."""
     h = np.uint32(x) * np.uint32(374761393) + np.uint32(y) * np.uint32(668265263)
     h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
@@ -21,7 +21,7 @@ def hash2(x: int, y: int) -> float:
 
 
 @fast
-def value2(x: float, y: float) -> float:
+def value2(x, y):  # type: ignore[no-untyped-def]
     """0..1, smooth, with features one unit wide."""
     ix, iy = math.floor(x), math.floor(y)
     fx, fy = np.float32(x - ix), np.float32(y - iy)
@@ -34,7 +34,7 @@ def value2(x: float, y: float) -> float:
 
 
 @fast
-def fractal2(x: float, y: float, octaves: int) -> float:
+def fractal2(x, y, octaves):  # type: ignore[no-untyped-def]
     """0..1: ``octaves`` of ``value2``, each twice as fine and half as strong."""
     total, weight, scale = np.float32(0), np.float32(0), np.float32(1)
     for octave in range(octaves):
@@ -47,7 +47,7 @@ def fractal2(x: float, y: float, octaves: int) -> float:
 
 
 @fast
-def value3(x: float, y: float, z: float) -> float:
+def value3(x, y, z):  # type: ignore[no-untyped-def]
     """0..1, smooth, in space."""
     iz = math.floor(z)
     f = np.float32(z - iz)
@@ -58,7 +58,7 @@ def value3(x: float, y: float, z: float) -> float:
 
 
 @fast
-def coverage(x: float, low: float, high: float, width: float) -> float:
+def coverage(x, low, high, width):  # type: ignore[no-untyped-def]
     """The share of a sample ``width`` wide around ``x`` that lies between ``low`` and ``high``: a stripe's colour
     without jagged edges at any distance."""
     half = np.float32(0.5) * max(width, np.float32(1e-5))
@@ -67,7 +67,7 @@ def coverage(x: float, low: float, high: float, width: float) -> float:
 
 
 @fast
-def stripes(x: float, period: float, low: float, high: float, width: float) -> float:
+def stripes(x, period, low, high, width):  # type: ignore[no-untyped-def]
     """``coverage`` of a stripe from ``low`` to ``high`` that comes again each ``period``; far away its mean."""
     if width > 0.7 * period:
         return np.float32((high - low) / period)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sample_data.materials import Material
-from sample_data.meshes import Colour, Mesh, box, ellipsoid, join, loft, tube
+from sample_data.meshes import Colour, Mesh, box, ellipsoid, join, loft, offset, tube
 from sample_data.models import Model
 from xmodal_core.types import Doubles
 
@@ -31,8 +31,10 @@ HAIRS: tuple[Colour, ...] = (
     (0.36, 0.35, 0.34),
 )
 TOPS: tuple[Colour, ...] = (
-    (0.55, 0.05, 0.05), (0.04, 0.12, 0.42), (0.70, 0.68, 0.64), (0.03, 0.03, 0.035), (0.62, 0.42, 0.05), (0.05, 0.28, 0.12),
-    (0.25, 0.26, 0.28), (0.45, 0.12, 0.28), (0.08, 0.34, 0.42), (0.62, 0.22, 0.05), (0.32, 0.24, 0.16), (0.50, 0.58, 0.66),
+    (0.55, 0.05, 0.05), (0.04, 0.12, 0.42), (0.70, 0.68, 0.64), (0.03, 0.03, 0.035), (0.62, 0.42, 0.05),
+    (0.05, 0.28, 0.12),
+    (0.25, 0.26, 0.28), (0.45, 0.12, 0.28), (0.08, 0.34, 0.42), (0.62, 0.22, 0.05), (0.32, 0.24, 0.16),
+    (0.50, 0.58, 0.66),
 )  # fmt: skip
 LEGS: tuple[Colour, ...] = (
     (0.03, 0.05, 0.12),
@@ -72,7 +74,8 @@ def looks(rng: np.random.Generator, *, child: bool = False, worker: bool = False
     height = rng.uniform(1.15, 1.4) if child else rng.normal(1.73, 0.08)
     bag = "" if worker else str(rng.choice(["", "", "backpack", "bag"]))
     return Looks(
-        float(height), float(rng.uniform(0.9, 1.18)), one(SKINS), one(HAIRS), (0.75, 0.32, 0.02) if worker else one(TOPS),
+        float(height), float(rng.uniform(0.9, 1.18)), one(SKINS), one(HAIRS),
+        (0.75, 0.32, 0.02) if worker else one(TOPS),
         one(LEGS), (0.03, 0.03, 0.03) if rng.random() < 0.6 else (0.6, 0.6, 0.58), bool(rng.random() < 0.4),
         bool(rng.random() < 0.18) and not worker, bag, (0.75, 0.62, 0.04) if worker else None,
     )  # fmt: skip
@@ -105,7 +108,7 @@ def _standing_figure(who: Looks, phase: float, swing: float) -> Mesh:
     for side in (1, -1):
         angle = 0.48 * np.sin(phase) * side * swing
         bend = (0.18 + 0.75 * max(0.0, float(np.cos(phase) * side))) * swing * (1.0 if angle < 0.5 else 0.5)
-        parts += _leg(who, hip + [0, side * 0.052 * h, 0], angle, bend)
+        parts += _leg(who, offset(hip, 0, side * 0.052 * h, 0), angle, bend)
         parts += _arm(
             who,
             np.array([0.0, side * 0.11 * h * who.breadth, 0.8 * h + lift]),
@@ -138,12 +141,12 @@ def _leg(who: Looks, hip: Place, angle: float, bend: float) -> list[Mesh]:
     colour = who.skin if bare else who.legs
     radii = [0.052 * h * b, 0.042 * h * b, 0.034 * h, 0.026 * h]
     leg = tube([hip, (hip + knee) / 2, knee, ankle], radii, cloth, colour, 8)
-    toe = ankle + [0.085 * h, 0.0, -0.012 * h]
+    toe = offset(ankle, 0.085 * h, 0.0, -0.012 * h)
     toe[2] = max(toe[2], 0.018 * h)
-    heel = ankle + [-0.025 * h, 0.0, -0.012 * h]
+    heel = offset(ankle, -0.025 * h, 0.0, -0.012 * h)
     heel[2] = max(heel[2], 0.018 * h)
     shoe = tube(
-        [heel, (heel + toe) / 2 + [0, 0, 0.006 * h], toe],
+        [heel, offset((heel + toe) / 2, 0, 0, 0.006 * h), toe],
         [0.026 * h, 0.028 * h, 0.018 * h],
         Material.PLAIN,
         who.shoes,
@@ -171,7 +174,6 @@ def limb(who: Looks, shoulder: Place, elbow: Place, wrist: Place) -> list[Mesh]:
 
 def torso(who: Looks, hip: Place, lean: float) -> Mesh:
     """Hips to neck; ``lean`` radians forward."""
-    h, b = who.height, who.breadth
     rows = [
         (-0.05, 0.105, 0.078), (0.0, 0.112, 0.084), (0.08, 0.098, 0.074), (0.17, 0.108, 0.08), (0.25, 0.128, 0.085),
         (0.295, 0.128, 0.072), (0.33, 0.085, 0.055), (0.35, 0.045, 0.045),
@@ -201,29 +203,46 @@ def head(who: Looks, neck: Place) -> list[Mesh]:
     """Neck, face, hair; a helmet where there is one."""
     h = who.height if who.height > 1.5 else who.height * 1.12
     parts = [
-        tube([neck - [0, 0, 0.03 * h], neck + [0, 0, 0.04 * h]], [0.032 * h, 0.03 * h], Material.SKIN, who.skin, 7),
-        ellipsoid(neck + [0.012 * h, 0, 0.075 * h], (0.053 * h, 0.044 * h, 0.066 * h), Material.SKIN, who.skin, 7, 10),
-        ellipsoid(neck + [0.068 * h, 0, 0.068 * h], (0.012 * h, 0.009 * h, 0.014 * h), Material.SKIN, who.skin, 3, 5),
+        tube(
+            [offset(neck, 0, 0, -0.03 * h), offset(neck, 0, 0, 0.04 * h)],
+            [0.032 * h, 0.03 * h],
+            Material.SKIN,
+            who.skin,
+            7,
+        ),
+        ellipsoid(
+            offset(neck, 0.012 * h, 0, 0.075 * h), (0.053 * h, 0.044 * h, 0.066 * h), Material.SKIN, who.skin, 7, 10
+        ),
+        ellipsoid(
+            offset(neck, 0.068 * h, 0, 0.068 * h), (0.012 * h, 0.009 * h, 0.014 * h), Material.SKIN, who.skin, 3, 5
+        ),
     ]
     if who.hat is not None:
         parts.append(
             ellipsoid(
-                neck + [0.006 * h, 0, 0.107 * h], (0.068 * h, 0.058 * h, 0.05 * h), Material.PLAIN, who.hat, 6, 10
+                offset(neck, 0.006 * h, 0, 0.107 * h), (0.068 * h, 0.058 * h, 0.05 * h), Material.PLAIN, who.hat, 6, 10
             )
         )
         parts.append(
-            ellipsoid(neck + [0.02 * h, 0, 0.1 * h], (0.078 * h, 0.064 * h, 0.012 * h), Material.PLAIN, who.hat, 4, 10)
+            ellipsoid(
+                offset(neck, 0.02 * h, 0, 0.1 * h), (0.078 * h, 0.064 * h, 0.012 * h), Material.PLAIN, who.hat, 4, 10
+            )
         )
     else:
         parts.append(
             ellipsoid(
-                neck + [-0.006 * h, 0, 0.09 * h], (0.058 * h, 0.05 * h, 0.06 * h), Material.CLOTH, who.hair, 6, 10
+                offset(neck, -0.006 * h, 0, 0.09 * h), (0.058 * h, 0.05 * h, 0.06 * h), Material.CLOTH, who.hair, 6, 10
             )
         )
         if who.long_hair:
             parts.append(
                 ellipsoid(
-                    neck + [-0.03 * h, 0, 0.045 * h], (0.034 * h, 0.046 * h, 0.085 * h), Material.CLOTH, who.hair, 6, 8
+                    offset(neck, -0.03 * h, 0, 0.045 * h),
+                    (0.034 * h, 0.046 * h, 0.085 * h),
+                    Material.CLOTH,
+                    who.hair,
+                    6,
+                    8,
                 )
             )
     return parts

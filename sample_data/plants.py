@@ -9,7 +9,8 @@ from sample_data.meshes import Colour, Mesh, box, ellipsoid, from_faces, join, t
 from xmodal_core.types import Doubles
 
 GREENS: tuple[Colour, ...] = (
-    (0.085, 0.17, 0.03), (0.06, 0.135, 0.03), (0.12, 0.19, 0.035), (0.05, 0.115, 0.035), (0.15, 0.17, 0.03), (0.10, 0.15, 0.055),
+    (0.085, 0.17, 0.03), (0.06, 0.135, 0.03), (0.12, 0.19, 0.035), (0.05, 0.115, 0.035), (0.15, 0.17, 0.03),
+    (0.10, 0.15, 0.055),
 )  # fmt: skip
 BARK: Colour = (0.13, 0.10, 0.075)
 
@@ -23,9 +24,9 @@ def tree(rng: np.random.Generator, *, height: float | None = None, leaves: int =
     wide = tall * rng.uniform(0.26, 0.36)
     lean = rng.normal(0, 0.03, 2) * tall
     colour = _green(rng)
-    top = np.array([lean[0], lean[1], tall * 0.8])
     thick = 0.022 * tall + 0.03
-    path = [(0, 0, -0.2), (lean[0] * 0.2, lean[1] * 0.2, clear * 0.5), (lean[0] * 0.5, lean[1] * 0.5, clear), top]
+    foot, knee, fork = (0.0, 0.0, -0.2), (*(0.2 * lean), 0.5 * clear), (*(0.5 * lean), clear)
+    path = np.array([foot, knee, fork, (*lean, 0.8 * tall)])
     parts = [tube(path, [thick * 1.35, thick, thick * 0.85, 0.03], Material.BARK, BARK, 9)]
     blobs = []
     for k in range(int(rng.integers(6, 10))):

@@ -169,7 +169,7 @@ class Roads:
 def _round_union(a: Doubles, b: Doubles, radius: float) -> Doubles:
     # Signed distance to two roads together, with the inner corner rounded by `radius`.
     u, v = np.maximum(radius - a, 0), np.maximum(radius - b, 0)
-    return np.maximum(radius, np.minimum(a, b)) - np.sqrt(u * u + v * v)
+    return np.asarray(np.maximum(radius, np.minimum(a, b)) - np.sqrt(u * u + v * v))
 
 
 def lay(style: Style, length: float, sides: list[tuple[float, bool, bool]], rng: np.random.Generator) -> Roads:

@@ -1,7 +1,7 @@
 """The colour of what a ray meets: material, sunlight and shadow, the sky's light, mirrored sky, haze. Compiled.
 
-A place's diffuse light is sun x shadow x cosine, plus the sky above and the ground's bounce below; glossy materials mirror
-the sky by Schlick's approximation of Fresnel's law.
+A place's diffuse light is sun x shadow x cosine, plus the sky above and the ground's bounce below; glossy materials
+mirror the sky by Schlick's approximation of Fresnel's law.
 """
 
 from __future__ import annotations
@@ -164,8 +164,10 @@ def _mirrored(x, y, z, light):  # type: ignore[no-untyped-def]
 
 
 @fast
-def shade(rays, distance, triangle, u, v, lit, normals, local, colour, material, thing, parameters, fine, coarse, places,
-          occlusion, light, signs, banners, angle, out):  # type: ignore[no-untyped-def]  # fmt: skip
+def shade(  # type: ignore[no-untyped-def]
+    rays, distance, triangle, u, v, lit, normals, local, colour, material, thing, parameters, fine, coarse, places,
+    occlusion, light, signs, banners, angle, out,
+):  # fmt: skip
     """Linear colours of rays' ends.
 
     Args:
@@ -230,9 +232,9 @@ def shade(rays, distance, triangle, u, v, lit, normals, local, colour, material,
         sun = max(cosine, 0.0) if lit[n] else (0.12 if kind == LEAF else 0.0)
         up = 0.5 + 0.5 * nz
         side = 0.25 * (1.0 - abs(nz))
-        ar = open_ * (up * (0.62 * light[6] + 0.38 * light[9]) + side * light[9]) * 0.62 + (1 - up) * light[16] * 0.8
-        ag = open_ * (up * (0.62 * light[7] + 0.38 * light[10]) + side * light[10]) * 0.62 + (1 - up) * light[17] * 0.8
-        ab = open_ * (up * (0.62 * light[8] + 0.38 * light[11]) + side * light[11]) * 0.62 + (1 - up) * light[18] * 0.8
+        ar = open_ * (up * (0.55 * light[6] + 0.45 * light[9]) + side * light[9]) * 0.85 + (1 - up) * light[16] * 0.8
+        ag = open_ * (up * (0.55 * light[7] + 0.45 * light[10]) + side * light[10]) * 0.85 + (1 - up) * light[17] * 0.8
+        ab = open_ * (up * (0.55 * light[8] + 0.45 * light[11]) + side * light[11]) * 0.85 + (1 - up) * light[18] * 0.8
         r *= sun * light[3] + ar + glow * 2.2
         g *= sun * light[4] + ag + glow * 2.2
         b *= sun * light[5] + ab + glow * 2.2

@@ -28,13 +28,13 @@ def wall(u, v, w, style, seed, r, g, b):  # type: ignore[no-untyped-def]
         r, g, b = r + mortar * (0.42 - r) * 0.7, g + mortar * (0.4 - g) * 0.7, b + mortar * (0.36 - b) * 0.7
     elif style == PANELS:
         joint = max(stripes(u, 2.4, 0.0, 0.03, w), stripes(v, 1.5, 0.0, 0.03, w))
-        tone *= (1.0 - 0.4 * joint) * (0.94 + 0.12 * hash2(int(math.floor(u / 2.4)), int(math.floor(v / 1.5)) + 5))
+        tone *= (1.0 - 0.4 * joint) * (0.94 + 0.12 * hash2(math.floor(u / 2.4), math.floor(v / 1.5) + 5))
     elif style == CORRUGATED:
         tone *= 0.82 + 0.3 * stripes(u, 0.25, 0.0, 0.12, w)
         tone *= 1.0 - 0.25 * stripes(v, 3.0, 0.0, 0.05, w)
     elif style == BOARDS:
         tone *= 1.0 - 0.35 * stripes(v, 0.16, 0.0, 0.02, w)
-        tone *= 0.95 + 0.1 * hash2(int(math.floor(v / 0.16)), 3)
+        tone *= 0.95 + 0.1 * hash2(math.floor(v / 0.16), 3)
     else:
         tone *= 0.96 + 0.08 * value2(u * 14.0, v * 14.0)
     return r * tone, g * tone, b * tone
@@ -116,7 +116,7 @@ def facade(u, v, length, w, p, r, g, b):  # type: ignore[no-untyped-def]
     if style == CURTAIN:
         bar = max(stripes(u, spacing, 0.0, 0.08, w), stripes(v, storey, 0.0, 0.1, w))
         spandrel = stripes(v, storey, 0.0, 0.9, w)
-        cell = hash2(int(math.floor(u / spacing)) + int(seed * 99.0), int(math.floor(v / storey)))
+        cell = hash2(math.floor(u / spacing) + int(seed * 99.0), math.floor(v / storey))
         tone = 0.03 + 0.03 * cell
         ir, ig, ib = tone + spandrel * r * 0.5, tone * 1.15 + spandrel * g * 0.5, tone * 1.3 + spandrel * b * 0.5
         f = p[6], p[7], p[8]
@@ -130,7 +130,7 @@ def facade(u, v, length, w, p, r, g, b):  # type: ignore[no-untyped-def]
         return r, g, b, mirror
     level, base = 0, 0.0
     if v >= ground:
-        level = 1 + int(math.floor((v - ground) / storey))
+        level = 1 + math.floor((v - ground) / storey)
         base = ground + (level - 1) * storey
     high_of = storey if level > 0 else ground
     wide, high = p[2] * spacing, p[3] * storey

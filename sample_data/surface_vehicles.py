@@ -1,6 +1,6 @@
 """Colours of vehicles where a ray meets them: lamps, grilles, doors, plates, windows, all from the vehicle's own
-coordinates (x ahead, y left, z up, metres). As in ``surface_buildings`` each gives red, green, blue, mirroring; lamps add
-a glow as fifth."""
+coordinates (x ahead, y left, z up, metres). As in ``surface_buildings`` each gives red, green, blue, mirroring; lamps
+add a glow as fifth."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def rim(a, c, w, r, g, b):  # type: ignore[no-untyped-def]
 def coach(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
     """A bus. Parameters: half length, half width, height, front and rear axle, wheel radius, window band from and to,
     stripe colour (3), banner number, seed."""
-    half, wide, high = p[0], p[1], p[2]
+    half, wide = p[0], p[1]
     mirror, glow = 0.25, 0.0
     (r, g, b), dark = _arches(x, z, w, p, r, g, b)
     if dark > 0.5 and abs(y) > 0.75 * wide:
@@ -180,7 +180,7 @@ def coach(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
         r, g, b = _mix(pane, r, g, b, 0.018, 0.021, 0.025)
         mirror += 0.5 * pane
         people = pane * coverage(z, p[6], p[6] + 0.42, w)
-        if hash2(int(math.floor(x / 0.72)) + 50, int(p[12] * 999.0)) > 0.45:
+        if hash2(math.floor(x / 0.72) + 50, int(p[12] * 999.0)) > 0.45:
             head = coverage(
                 math.sqrt((x - 0.72 * (math.floor(x / 0.72) + 0.5)) ** 2 + (z - p[6] - 0.25) ** 2), -1.0, 0.13, w
             )

@@ -26,12 +26,15 @@ def scene_name(scene: int) -> str:
 
 def splits(scenes: int) -> dict[str, list[str]]:
     """All scenes but the last two train, the last two validate; with three scenes or fewer only the last one does, and
-    a lone scene is in both."""
+    a lone scene is in both.
+
+    Each split has a second name, ``sample_train`` and ``sample_val``: nuscenes-devkit takes ``train`` and ``val`` to be
+    its own splits whatever this file says, and refuses them for another version.
+    """
     names = [scene_name(scene) for scene in range(scenes)]
-    if scenes == 1:
-        return {"train": names, "val": names}
     held = 2 if scenes > 3 else 1
-    return {"train": names[:-held], "val": names[-held:]}
+    train, val = (names, names) if scenes == 1 else (names[:-held], names[-held:])
+    return {"train": train, "val": val, "sample_train": train, "sample_val": val}
 
 
 def write(folder: Path, settings: DriveSettings, records: list[Row]) -> None:

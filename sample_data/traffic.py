@@ -53,7 +53,7 @@ def plan(site: Site, seconds: float, red: SideRoad | None) -> Plan:
 
 
 class Traffic:
-    """The book of paths. A path is kept as places each fifth of a second with half the length and width of what takes it.
+    """The book of paths: places each fifth of a second, with half the length and width of what takes them.
 
     Args:
         site: where things go; what stands there already is in the book.
@@ -91,12 +91,12 @@ class Traffic:
             size: length and width that the thing will at most have, metres.
             motion: its way.
             attribute: see ``site.Thing``.
-            clear: metres to keep from all others.
+            clear: metres to keep from all others ahead and behind; on its sides at most the usual.
 
         Returns:
             Whether it was put in.
         """
-        path, half = motion.flat(self._times), (size[0] / 2 + clear / 2, size[1] / 2 + clear / 2)
+        path, half = motion.flat(self._times), ((size[0] + clear) / 2, (size[1] + min(clear, _CLEAR)) / 2)
         if not self._is_free(path, half):
             return False
         self._keep(path, half)

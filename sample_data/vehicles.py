@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from sample_data.materials import Material
-from sample_data.meshes import Colour, Mesh, box, circle, from_faces, join, loft, tube
+from sample_data.meshes import Colour, Mesh, box, circle, from_faces, grid_faces, join, loft, tube
 from sample_data.models import Model
 from xmodal_core.types import Doubles
 
@@ -175,15 +174,12 @@ def _cabin(shape: CarShape, paint: Colour) -> Mesh:
 
 def _textured_loft(rings: Doubles, texture: Doubles, material: Material, colour: Colour) -> Mesh:
     rows, points, _ = rings.shape
-    number = np.arange(rows * points).reshape(rows, points)
-    following = np.roll(number, -1, axis=1)
-    a, b, c, d = number[:-1].ravel(), following[:-1].ravel(), following[1:].ravel(), number[1:].ravel()
-    middle = rings[-1].mean(axis=0, keepdims=True) + [[0, 0, 0.012]]
+    middle = rings[-1].mean(axis=0, keepdims=True) + np.array([[0.0, 0.0, 0.012]])
     vertices = np.concatenate([rings.reshape(-1, 3), middle])
     local = np.concatenate([texture.reshape(-1, 3), [[0.0, 0.0, 1.0]]])
-    last = number[-1]
-    cap = np.c_[last, np.roll(last, -1), np.full(points, rows * points)]
-    faces: ArrayLike = np.concatenate([np.c_[a, b, c], np.c_[a, c, d], cap])
+    last = np.arange((rows - 1) * points, rows * points)
+    cap = np.stack([last, np.roll(last, -1), np.full(points, rows * points)], axis=1)
+    faces = np.concatenate([grid_faces(rows, points), cap])
     return from_faces(vertices, faces, material, colour, smooth=55.0, local=local)
 
 

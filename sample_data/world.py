@@ -13,18 +13,19 @@ from sample_data.ground import ground_mesh, median_mesh
 from sample_data.ground_texture import Texture, paint
 from sample_data.materials import Material
 from sample_data.meshes import Mesh, box, frustum, join
-from sample_data.roads import Roads, lay
+from sample_data.roads import Roads, SideRoad, lay
 from sample_data.scenery import furnish
 from sample_data.seeds import generator
 from sample_data.shadows import Occlusion, Swept
 from sample_data.site import Site, Thing
-from sample_data.styles import Style, style_of
+from sample_data.styles import DOWNTOWN, Style, style_of
 from sample_data.traffic import EGO_START, Plan, Traffic, plan
 from xmodal_core.geometry import rigid, rotation_z
 from xmodal_core.types import Bools, Doubles, Floats
 
 KEYFRAME = 0.5
 """Seconds between keyframes."""
+_FINE, _COARSE = 0.055, 0.25  # metres a texel of the ground near the drive and far from it
 _SEEN = 140.0  # metres beyond which what moves is left out
 
 
@@ -139,38 +140,75 @@ class World:
         return w * self.coarse.texel, h * self.coarse.texel
 
 
-def build(seed: int, scene: int, frames: int) -> World:
-    """Scene number ``scene`` (0-based) of the drive with ``seed``, long enough for ``frames`` keyframes."""
+@dataclass(frozen=True)
+class Layout:
+    """A scene's street with everybody in it, before anything is painted.
+
+    Args:
+        site: what stands and moves, along its roads.
+        drive: the ego car's way.
+        lots: (L,4) what lies behind the sidewalks, see ``ground_texture.paint``.
+        near: from and to which s of the main road the ego car drives.
+    """
+
+    site: Site
+    drive: Plan
+    lots: Doubles
+    near: tuple[float, float]
+
+
+def lay_out(seed: int, scene: int, frames: int) -> Layout:
+    """The street of scene number ``scene`` (0-based), long enough for ``frames`` keyframes."""
     style = style_of(scene)
-    rng = generator(seed, scene, "world")
+    rng = generator(seed, scene, "roads")
     seconds = frames * KEYFRAME
     travel = style.speed * seconds
-    length = EGO_START + travel + 190.0
-    roads = lay(style, length, _mouths(style, travel, rng), rng)
+    roads = lay(style, EGO_START + travel + 190.0, _mouths(travel, rng), rng)
     site = Site(roads)
     near = (EGO_START, EGO_START + travel)
     lots = furnish(site, near, generator(seed, scene, "scenery"))
-    red = _red_light(style, roads)
-    drive = plan(site, seconds, red)
+    drive = plan(site, seconds, _red_light(roads))
     kerbside.put_signals(site, drive)
     _populate(Traffic(site, drive, generator(seed, scene, "traffic")))
+    return Layout(site, drive, lots, near)
+
+
+def build(seed: int, scene: int, frames: int) -> World:
+    """Scene number ``scene`` (0-based) of the drive with ``seed``, ready for its sensors."""
+    layout = lay_out(seed, scene, frames)
+    site, roads = layout.site, layout.site.roads
     bounds = _bounds(roads)
-    fine = paint(roads, lots, _near_bounds(roads, near), 0.055, 5, seed + 31 * scene)
-    coarse = paint(roads, lots, bounds, 0.25, 3, seed + 31 * scene)
+    grain = seed + 31 * scene
+    fine = paint(roads, layout.lots, _near_bounds(roads, layout.near), _FINE, 5, grain)
+    coarse = paint(roads, layout.lots, bounds, _COARSE, 3, grain)
     rest = {thing.number: thing.motion.pose(0.0) for thing in site.standing}
     standing, owner = _standing_mesh(site, rest, bounds)
-    light = daylight(style, generator(seed, scene, "light"))
-    shade = Occlusion(fine, [(rest[t.number], t.model) for t in site.standing])
-    things = tuple(sorted((*site.standing, *site.moving), key=lambda thing: thing.number))
-    h, w, _ = fine.levels[0].shape
-    places = np.array(
-        [fine.x, fine.y, fine.texel, fine.x + w * fine.texel, fine.y + h * fine.texel, coarse.x, coarse.y, coarse.texel,
-         shade.x, shade.y, shade.cell]
-    )  # fmt: skip
+    shade = Occlusion(fine, [(rest[thing.number], thing.model) for thing in site.standing])
     return World(
-        style, roads, things, tuple(site.moving), rest, drive, standing, owner, site.parameters(),
-        tuple(site.categories()), fine, coarse, places, light, _global(rng), shade,
-    )  # fmt: skip
+        style=roads.style,
+        roads=roads,
+        things=tuple(sorted((*site.standing, *site.moving), key=lambda thing: thing.number)),
+        moving=tuple(site.moving),
+        rest=rest,
+        drive=layout.drive,
+        standing=standing,
+        owner=owner,
+        parameters=site.parameters(),
+        categories=tuple(site.categories()),
+        fine=fine,
+        coarse=coarse,
+        places=_places(fine, coarse, shade),
+        daylight=daylight(roads.style, generator(seed, scene, "light")),
+        to_global=_global(generator(seed, scene, "place")),
+        shade=shade,
+    )
+
+
+def _places(fine: Texture, coarse: Texture, shade: Occlusion) -> Doubles:
+    h, w, _ = fine.levels[0].shape
+    far = (fine.x + w * fine.texel, fine.y + h * fine.texel)
+    corner = (coarse.x, coarse.y, coarse.texel, shade.x, shade.y, shade.cell)
+    return np.array([fine.x, fine.y, fine.texel, *far, *corner])
 
 
 def _populate(traffic: Traffic) -> None:
@@ -184,22 +222,22 @@ def _populate(traffic: Traffic) -> None:
     walkers.fill_sidewalks(traffic)
 
 
-def _mouths(style: Style, travel: float, rng: np.random.Generator) -> list[tuple[float, bool, bool]]:
-    # Side roads: one behind, a crossing on the way, a T-junction further on.
+def _mouths(travel: float, rng: np.random.Generator) -> list[tuple[float, bool, bool]]:
+    # Side roads as (s, left, right): one behind, a crossing on the way, a T-junction and a crossing further on, and
+    # more of both along a long drive.
     first = EGO_START + float(rng.uniform(44, 54))
     left = bool(rng.random() < 0.5)
-    return [
-        (EGO_START - 58.0, True, True),
-        (first, True, True),
-        (first + 62.0, left, not left),
-        (first + 135.0, True, True),
-    ]
+    mouths = [(EGO_START - 58.0, True, True), (first, True, True)]
+    s, tee = first + 92.0, True
+    while s < EGO_START + travel + 150.0:
+        mouths.append((s, left or not tee, not left or not tee))
+        s, tee = s + (58.0 if tee else 92.0), not tee
+    return mouths
 
 
-def _red_light(style: Style, roads: Roads):  # type: ignore[no-untyped-def]
-    if style.setback >= 1.0 or style.lanes > 1:
-        return None
-    return roads.sides[1]
+def _red_light(roads: Roads) -> SideRoad | None:
+    # In the street of shops the ego car comes to a red light.
+    return roads.sides[1] if roads.style is DOWNTOWN else None
 
 
 def _bounds(roads: Roads) -> tuple[float, float, float, float]:
