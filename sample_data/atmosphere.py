@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sample_data.noise import fast, fractal2
+from sample_data.compiled import fast
+from sample_data.noise import fractal2
 from sample_data.styles import Style
 from xmodal_core.types import Doubles, Floats
 

@@ -12,7 +12,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from sample_data.noise import coverage, fast, fractal2, hash2, stripes, value2
+from sample_data.compiled import fast
+from sample_data.noise import coverage, fractal2, hash2, stripes, value2
 from sample_data.roads import FILLET, STEP, Roads
 from xmodal_core.types import Doubles
 

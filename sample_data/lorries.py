@@ -91,7 +91,7 @@ def _axle(x: float, half: float, radius: float, twin: bool, arch: bool = False) 
     if arch:  # the dark of the wheel house on the cab's side
         for s in (1, -1):
             yaw = np.pi / 2 * s
-            parts.append(disc((x, s * (half + 0.012), radius), yaw, radius * 1.2, 20, Material.PLAIN, BLACK, 0))
+            parts.append(disc((x, s * (half + 0.012), 1.15 * radius), yaw, 1.13 * radius, 20, Material.PLAIN, BLACK, 0))
     return parts
 
 
@@ -210,8 +210,8 @@ def bus(rng: np.random.Generator) -> Model:
         tube(
             [
                 (long / 2 - 0.1, s * half, 2.5),
-                (long / 2 + 0.3, s * (half + 0.25), 2.5),
-                (long / 2 + 0.32, s * (half + 0.25), 2.0),
+                (long / 2 + 0.2, s * (half + 0.16), 2.5),
+                (long / 2 + 0.22, s * (half + 0.16), 2.0),
             ],
             [0.03, 0.03, 0.09],
             Material.PLAIN,

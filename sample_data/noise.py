@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-fast = njit(cache=True, fastmath=True, error_model="numpy")
-"""How all of the drawing code is compiled."""
+from sample_data.compiled import fast
 
 
 @fast

@@ -88,6 +88,7 @@ def pedestrian(rng: np.random.Generator, *, walking: bool = True, child: bool = 
         poses = [_standing_figure(who, 2 * np.pi * k / GAIT, 1.0) for k in range(GAIT)]
     else:
         poses = [_standing_figure(who, float(rng.uniform(0, 6)), 0.12)]
+    poses = [pose.shifted(0.0, 0.0, -float(pose.corners[..., 2].min())) for pose in poses]  # a foot on the ground
     category = "human.pedestrian.adult"
     if child:
         category = "human.pedestrian.child"

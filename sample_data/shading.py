@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from sample_data.atmosphere import haze, sky
+from sample_data.compiled import fast
 from sample_data.materials import Material
-from sample_data.noise import coverage, fast, fractal2, hash2, stripes, value2, value3
+from sample_data.noise import coverage, fractal2, hash2, stripes, value2, value3
 from sample_data.surface_buildings import facade, tiles
 from sample_data.surface_vehicles import banner, cabin, car_body, cargo, coach, rim
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from sample_data.noise import coverage, fast, fractal2, hash2, stripes, value2
+from sample_data.compiled import fast
+from sample_data.noise import coverage, fractal2, hash2, stripes, value2
 
 PLASTER, BRICK, PANELS, CURTAIN, CORRUGATED, BOARDS = 0.0, 1.0, 2.0, 3.0, 4.0, 5.0
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 
-from sample_data.noise import coverage, fast, hash2, stripes
+from sample_data.compiled import fast
+from sample_data.noise import coverage, hash2, stripes
 
 
 @fast
