@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sample_data.compiled import fast
+from sample_data.compiled import inner
 from sample_data.noise import fractal2
 from sample_data.styles import Style
 from xmodal_core.types import Doubles, Floats
@@ -45,7 +45,7 @@ def daylight(style: Style, rng: np.random.Generator) -> Daylight:
     return Daylight(sun, padded)
 
 
-@fast
+@inner
 def sky(dx, dy, dz, light, detail):  # type: ignore[no-untyped-def]
     """The sky's linear colour in a direction; ``detail`` octaves of cloud, 0 for none."""
     up = max(dz, 0.0)
@@ -79,7 +79,7 @@ def sky(dx, dy, dz, light, detail):  # type: ignore[no-untyped-def]
     return r, g, b
 
 
-@fast
+@inner
 def haze(r, g, b, distance, dx, dy, dz, light):  # type: ignore[no-untyped-def]
     """A colour seen through ``distance`` metres of air."""
     clear = math.exp(-distance / light[15])

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from sample_data import atlas, shading
 from sample_data.casting import Hits, Stage
+from sample_data.models import PARAMETERS
 from sample_data.rig import Mount
-from sample_data.world import Moment, World
+from sample_data.world import LEVELS_COARSE, LEVELS_FINE, Moment, World
 from xmodal_core.types import Bools, Doubles, Floats, Image
 
 _EXPOSURE = 0.74
@@ -60,6 +61,19 @@ def take(
     shading.develop(linear.reshape(height, width, 3), grain, _EXPOSURE, image)
     seen = np.where(hits.triangle >= 0, surfaces.thing[hits.triangle], -1).astype(np.int32)
     return Picture(image, seen.reshape(height, width), hits.distance.reshape(height, width))
+
+
+def compile_shading() -> None:
+    """Compile the slowest part of taking pictures now, by shading no ray at all."""
+    none, one = np.zeros((0, 6), np.float32), np.zeros(0, np.float32)
+    whole, solid = np.zeros(0, np.int32), np.zeros((0, 3, 3), np.float32)
+    levels = tuple(np.zeros((1, 1, 3), np.uint8) for _ in range(LEVELS_FINE))
+    shading.shade(
+        none, one, whole, one, one, np.zeros(0, np.bool_), solid, solid, np.zeros((0, 3), np.float32),
+        np.zeros(0, np.uint8), whole, np.zeros((0, PARAMETERS), np.float32), levels, levels[:LEVELS_COARSE],
+        np.zeros(11), np.zeros((1, 1), np.uint8), np.zeros(24, np.float32), atlas.signs(), atlas.banners(),
+        np.float32(0.0), np.zeros((0, 3), np.float32),
+    )  # fmt: skip
 
 
 def _grid(width: int, height: int, du: float, dv: float) -> tuple[Floats, Floats]:

@@ -11,7 +11,9 @@ from numba import njit
 _FOLDER = Path(__file__).parent
 
 fast: Any = njit(cache=True, fastmath=True, error_model="numpy")
-"""Compile a function on its first call. Fast maths: nothing here is ever infinite or not a number by intent."""
+"""Compile what is called from outside. Fast maths: nothing here is ever infinite or not a number by intent."""
+inner: Any = njit(fastmath=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Compile what only compiled code calls: it becomes part of its caller and is kept with that."""
 
 
 def _forget_what_is_stale() -> None:

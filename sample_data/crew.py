@@ -70,7 +70,7 @@ def _together(folder: Path, settings: DriveSettings, count: int) -> Iterator[dic
     for job in jobs(settings, count):
         waiting.put(job)
     answers: queue.SimpleQueue[dict[str, Any] | BaseException | None] = queue.SimpleQueue()
-    workers = [_start(folder, settings) for _ in range(count)]
+    workers = [_start(folder, settings, number) for number in range(count)]
     try:
         for worker in workers:
             threading.Thread(target=_feed, args=(worker, waiting, answers), daemon=True).start()
@@ -89,11 +89,11 @@ def _together(folder: Path, settings: DriveSettings, count: int) -> Iterator[dic
             worker.wait()
 
 
-def _start(folder: Path, settings: DriveSettings) -> subprocess.Popen[str]:
+def _start(folder: Path, settings: DriveSettings, number: int) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     environment.setdefault("OMP_NUM_THREADS", "1")
     return subprocess.Popen(
-        [sys.executable, "-m", "sample_data.crew", str(folder), settings.model_dump_json()],
+        [sys.executable, "-m", "sample_data.crew", str(folder), settings.model_dump_json(), str(number)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
 
@@ -130,10 +130,18 @@ def _feed(
 
 
 def main() -> None:
-    """A worker's whole life; arguments: the folder and the settings as JSON."""
+    """A worker's whole life; arguments: the folder, the settings as JSON and the worker's number.
+
+    On the first run of all, code has to be compiled. Every second worker begins with the shading while the others,
+    building their streets, come upon the rest: each finds the other's part on the disk then.
+    """
     folder, settings = Path(sys.argv[1]), DriveSettings.model_validate_json(sys.argv[2])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not mix with the answers
+    if int(sys.argv[3]) % 2:
+        from sample_data.cameras import compile_shading
+
+        compile_shading()
     for line in sys.stdin:
         scene, numbers = json.loads(line)
         for record in _do(folder, settings, (scene, numbers)):

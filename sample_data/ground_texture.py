@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from sample_data.compiled import fast
+from sample_data.compiled import fast, inner
 from sample_data.noise import coverage, fractal2, hash2, stripes, value2
 from sample_data.roads import FILLET, STEP, Roads
 from xmodal_core.types import Doubles
@@ -102,7 +102,7 @@ def _halved(picture: NDArray[np.uint8], levels: int) -> tuple[NDArray[np.uint8],
     return tuple(result)
 
 
-@fast
+@inner
 def _near(x, centre):  # type: ignore[no-untyped-def]
     # The s of the centre line's point with this x.
     low, high = 0, centre.shape[0] - 1
@@ -115,7 +115,7 @@ def _near(x, centre):  # type: ignore[no-untyped-def]
     return low * STEP
 
 
-@fast
+@inner
 def _main_coordinates(x, y, s, centre, steps):  # type: ignore[no-untyped-def]
     # The main road's (s, t) of a place, from a guess of s, as Roads.coordinates.
     last = centre.shape[0] - 1
@@ -135,7 +135,7 @@ def _main_coordinates(x, y, s, centre, steps):  # type: ignore[no-untyped-def]
     return s, t
 
 
-@fast
+@inner
 def _distance(x, y, t, widths, sides):  # type: ignore[no-untyped-def]
     # As Roads.outside; also the nearest side road, and the place in its own coordinates.
     result = abs(t) - widths[7]
@@ -158,7 +158,7 @@ def _distance(x, y, t, widths, sides):  # type: ignore[no-untyped-def]
     return result, nearest, along_side, across_side
 
 
-@fast
+@inner
 def _arrow(a, b):  # type: ignore[no-untyped-def]
     # A straight-ahead arrow 3.4 m long, its tail at a = 0.
     if 0.0 < a < 2.0:
@@ -168,7 +168,7 @@ def _arrow(a, b):  # type: ignore[no-untyped-def]
     return 0.0
 
 
-@fast
+@inner
 def _main_paint(s, t, widths, sides, texel):  # type: ignore[no-untyped-def]
     # White and yellow paint on the main road, 0..1 each.
     lanes, lane, parking, cycle, median, half = int(widths[0]), widths[1], widths[2], widths[3], widths[4], widths[7]
@@ -216,7 +216,7 @@ def _main_paint(s, t, widths, sides, texel):  # type: ignore[no-untyped-def]
     return white, yellow
 
 
-@fast
+@inner
 def _side_paint(along, across, t, half_main, half, texel):  # type: ignore[no-untyped-def]
     beyond = abs(t) - half_main
     white = 0.0
@@ -232,7 +232,7 @@ def _side_paint(along, across, t, half_main, half, texel):  # type: ignore[no-un
     return white
 
 
-@fast
+@inner
 def _asphalt(x, y, s, t, lane):  # type: ignore[no-untyped-def]
     tone = 0.105 + 0.035 * (fractal2(x * 0.35, y * 0.35, 3) - 0.5)
     tone *= 0.86 + 0.28 * value2(x * 9.0, y * 9.0)
@@ -261,7 +261,7 @@ def _asphalt(x, y, s, t, lane):  # type: ignore[no-untyped-def]
     return tone
 
 
-@fast
+@inner
 def _paved(s, t, x, y, size, texel, light):  # type: ignore[no-untyped-def]
     row = math.floor(t / size)
     shift = 0.5 * size * (row - 2 * math.floor(row / 2))
@@ -273,7 +273,7 @@ def _paved(s, t, x, y, size, texel, light):  # type: ignore[no-untyped-def]
     return tone * (1.0 - 0.42 * joint)
 
 
-@fast
+@inner
 def _grass(x, y):  # type: ignore[no-untyped-def]
     broad, fine = fractal2(x * 0.12, y * 0.12, 3), value2(x * 7.0, y * 7.0)
     lush = 0.55 * broad + 0.25 * value2(x * 1.3, y * 1.3) + 0.2 * fine
@@ -286,7 +286,7 @@ def _grass(x, y):  # type: ignore[no-untyped-def]
     return r * shade, g * shade, b * shade
 
 
-@fast
+@inner
 def _place(x, y, s, t, texel, widths, sides, lots, seed):  # type: ignore[no-untyped-def]
     # Linear albedo (r, g, b) and kind of one place.
     f, side, along, across = _distance(x, y, t, widths, sides)

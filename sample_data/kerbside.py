@@ -85,7 +85,10 @@ def fill_works(traffic: Traffic) -> None:
 def _workers(traffic: Traffic, s: float, t: float) -> None:
     rng = traffic.rng
     for _ in range(2):
-        x, y, _h = traffic.roads.at(s + float(rng.uniform(5, 11)), t + float(rng.uniform(-0.8, 0.8)))
+        place = s + float(rng.uniform(5, 11))
+        if traffic.roads.near_side(place, 1.0):
+            continue
+        x, y, _h = traffic.roads.at(place, t + float(rng.uniform(-0.8, 0.8)))
         motion = Standing(traffic.roads, float(x), float(y), float(rng.uniform(0, 6)), True)
         traffic.add(partial(people.pedestrian, rng, walking=False, worker=True), (0.6, 0.65), motion, "standing")
 

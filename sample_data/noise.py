@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from sample_data.compiled import fast
+from sample_data.compiled import inner
 
 
-@fast
+@inner
 def hash2(x, y):  # type: ignore[no-untyped-def]
     """0..1 for a whole-numbered place in the plane."""
     h = np.uint32(x) * np.uint32(374761393) + np.uint32(y) * np.uint32(668265263)
@@ -18,7 +18,7 @@ def hash2(x, y):  # type: ignore[no-untyped-def]
     return np.float32(((h ^ (h >> np.uint32(15))) & np.uint32(0xFFFFFF)) * np.float32(1.0 / 16777216.0))
 
 
-@fast
+@inner
 def value2(x, y):  # type: ignore[no-untyped-def]
     """0..1, smooth, with features one unit wide."""
     ix, iy = math.floor(x), math.floor(y)
@@ -31,7 +31,7 @@ def value2(x, y):  # type: ignore[no-untyped-def]
     return np.float32(low + (high - low) * fy)
 
 
-@fast
+@inner
 def fractal2(x, y, octaves):  # type: ignore[no-untyped-def]
     """0..1: ``octaves`` of ``value2``, each twice as fine and half as strong."""
     total, weight, scale = np.float32(0), np.float32(0), np.float32(1)
@@ -44,7 +44,7 @@ def fractal2(x, y, octaves):  # type: ignore[no-untyped-def]
     return np.float32(total / weight)
 
 
-@fast
+@inner
 def value3(x, y, z):  # type: ignore[no-untyped-def]
     """0..1, smooth, in space."""
     iz = math.floor(z)
@@ -55,7 +55,7 @@ def value3(x, y, z):  # type: ignore[no-untyped-def]
     return np.float32(low + (high - low) * f)
 
 
-@fast
+@inner
 def coverage(x, low, high, width):  # type: ignore[no-untyped-def]
     """The share of a sample ``width`` wide around ``x`` that lies between ``low`` and ``high``: a stripe's colour
     without jagged edges at any distance."""
@@ -64,7 +64,7 @@ def coverage(x, low, high, width):  # type: ignore[no-untyped-def]
     return np.float32(min(max(inside / (2 * half), 0.0), 1.0))
 
 
-@fast
+@inner
 def stripes(x, period, low, high, width):  # type: ignore[no-untyped-def]
     """``coverage`` of a stripe from ``low`` to ``high`` that comes again each ``period``; far away its mean."""
     if width > 0.7 * period:

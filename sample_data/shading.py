@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from sample_data.atmosphere import haze, sky
-from sample_data.compiled import fast
+from sample_data.compiled import fast, inner
 from sample_data.materials import Material
 from sample_data.noise import coverage, fractal2, hash2, stripes, value2, value3
 from sample_data.surface_buildings import facade, tiles
@@ -23,7 +23,7 @@ BANNER, CONE, BARRIER, WOOD, COACH, CARGO, CONCRETE, DISTANT, FENCE = 16, 17, 18
 assert all(globals()[material.name] == material for material in Material)
 
 
-@fast
+@inner
 def _texel(level, x, y):  # type: ignore[no-untyped-def]
     # Between the four nearest texels of one picture; x, y in its texels.
     h, w = level.shape[0], level.shape[1]
@@ -38,7 +38,7 @@ def _texel(level, x, y):  # type: ignore[no-untyped-def]
     return r, g, bl
 
 
-@fast
+@inner
 def _pick(fine, coarse, places, x, y, width):  # type: ignore[no-untyped-def]
     # The ground's picture where it is fine enough, filtered to `width` metres.
     if places[0] < x < places[3] and places[1] < y < places[4]:
@@ -50,7 +50,7 @@ def _pick(fine, coarse, places, x, y, width):  # type: ignore[no-untyped-def]
     return _texel(coarse[n], (x - places[5]) / size, (y - places[6]) / size)
 
 
-@fast
+@inner
 def _ground(x, y, dx, dy, short, long, fine, coarse, places, wet):  # type: ignore[no-untyped-def]
     # Four samples along the pixel's long, narrow footprint.
     across = max(short, long * 0.25)
@@ -70,7 +70,7 @@ def _ground(x, y, dx, dy, short, long, fine, coarse, places, wet):  # type: igno
     return r * r * grain, g * g * grain, b * b * grain
 
 
-@fast
+@inner
 def _leaf(x, y, z, lx, ly, w, r, g, b):  # type: ignore[no-untyped-def]
     clump = value3(x * 0.9, y * 0.9, z * 0.9)
     tone = 0.62 + 0.6 * clump
@@ -80,7 +80,7 @@ def _leaf(x, y, z, lx, ly, w, r, g, b):  # type: ignore[no-untyped-def]
     return r * (tone + yellow) * vein * tip, g * tone * vein * tip, b * (tone - yellow) * vein * tip
 
 
-@fast
+@inner
 def _albedo(kind, x, y, z, a, b_, c, w, p, signs, banners, r, g, b):  # type: ignore[no-untyped-def]
     # (r, g, b, mirroring, glow, sheen) of everything but the ground; a, b_, c are the texture coordinates.
     mirror, glow, sheen = 0.0, 0.0, 0.0
@@ -152,7 +152,7 @@ def _albedo(kind, x, y, z, a, b_, c, w, p, signs, banners, r, g, b):  # type: ig
     return r, g, b, mirror, glow, sheen
 
 
-@fast
+@inner
 def _mirrored(x, y, z, light):  # type: ignore[no-untyped-def]
     # What a mirror sees: sky, a skyline of houses and trees, street.
     skyline = 0.06 + 0.2 * value2(math.atan2(y, x) * 5.0, 3.0)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 
-from sample_data.compiled import fast
+from sample_data.compiled import inner
 from sample_data.noise import coverage, fractal2, hash2, stripes, value2
 
 PLASTER, BRICK, PANELS, CURTAIN, CORRUGATED, BOARDS = 0.0, 1.0, 2.0, 3.0, 4.0, 5.0
 
 
-@fast
+@inner
 def wall(u, v, w, style, seed, r, g, b):  # type: ignore[no-untyped-def]
     """The bare wall."""
     tone = 0.9 + 0.2 * fractal2(u * 0.5 + seed, v * 0.5, 3)
@@ -41,7 +41,7 @@ def wall(u, v, w, style, seed, r, g, b):  # type: ignore[no-untyped-def]
     return r * tone, g * tone, b * tone
 
 
-@fast
+@inner
 def _pane(a, c, wide, high, w, seed, frame_r, frame_g, frame_b):  # type: ignore[no-untyped-def]
     # A window: `a`, `c` metres from its lower left corner. Frame, cross bars, blinds, curtains, a dark room.
     frame = 0.07
@@ -71,7 +71,7 @@ def _pane(a, c, wide, high, w, seed, frame_r, frame_g, frame_b):  # type: ignore
     )
 
 
-@fast
+@inner
 def _shop(u, v, w, width, high, seed, p):  # type: ignore[no-untyped-def]
     # A shop front: plinth, large panes, a door, a painted fascia above.
     r, g, b = p[12], p[13], p[14]
@@ -101,7 +101,7 @@ def _shop(u, v, w, width, high, seed, p):  # type: ignore[no-untyped-def]
     return r + pane * (ir - r), g + pane * (ig - g), b + pane * (ib - b), 0.7 * pane
 
 
-@fast
+@inner
 def facade(u, v, length, w, p, r, g, b):  # type: ignore[no-untyped-def]
     """A wall with its windows. ``p`` are the house's parameters: storey height, window spacing, window width and
     height as shares, ground floor height, wall style, frame colour (3), shop (1) or dwelling (0) or none (-1), seed,
@@ -172,7 +172,7 @@ def facade(u, v, length, w, p, r, g, b):  # type: ignore[no-untyped-def]
     return r, g, b, mirror
 
 
-@fast
+@inner
 def tiles(u, v, w, r, g, b):  # type: ignore[no-untyped-def]
     """A tiled roof, ``v`` metres up its slope."""
     row = math.floor(v / 0.3)

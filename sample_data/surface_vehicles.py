@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import math
 
-from sample_data.compiled import fast
+from sample_data.compiled import inner
 from sample_data.noise import coverage, hash2, stripes
 
 
-@fast
+@inner
 def _mix(w, r, g, b, tr, tg, tb):  # type: ignore[no-untyped-def]
     return r + w * (tr - r), g + w * (tg - g), b + w * (tb - b)
 
 
-@fast
+@inner
 def _arches(x, z, w, p, r, g, b):  # type: ignore[no-untyped-def]
     # The dark of the wheel houses, and a darker sill between them.
     radius = p[5] * 1.16
@@ -26,7 +26,7 @@ def _arches(x, z, w, p, r, g, b):  # type: ignore[no-untyped-def]
     return _mix(dark, r, g, b, 0.008, 0.008, 0.009), dark
 
 
-@fast
+@inner
 def car_body(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
     """A car's painted body; parameters as ``vehicles.car`` lists them."""
     half, wide, belt = p[0], p[1], p[6]
@@ -97,7 +97,7 @@ def car_body(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
     return r, g, b, mirror, glow
 
 
-@fast
+@inner
 def cabin(sx, sy, f, w, p, r, g, b):  # type: ignore[no-untyped-def]
     """A car's upper part: ``sx``, ``sy`` -1..1 over its plan and ``f`` 0..1 up to the roof; windows between pillars."""
     if f > 0.9:
@@ -119,7 +119,7 @@ def cabin(sx, sy, f, w, p, r, g, b):  # type: ignore[no-untyped-def]
     return r + 0.012 * seat, g + 0.012 * seat, b + 0.012 * seat, 0.3 + 0.5 * pane
 
 
-@fast
+@inner
 def rim(a, c, w, r, g, b):  # type: ignore[no-untyped-def]
     """A wheel's face, ``a`` and ``c`` -1..1 from its hub."""
     d = math.sqrt(a * a + c * c)
@@ -133,7 +133,7 @@ def rim(a, c, w, r, g, b):  # type: ignore[no-untyped-def]
     return r * tone, g * tone, b * tone, 0.25 * spoke
 
 
-@fast
+@inner
 def coach(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
     """A bus. Parameters: half length, half width, height, front and rear axle, wheel radius, window band from and to,
     stripe colour (3), banner number, seed."""
@@ -189,7 +189,7 @@ def coach(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
     return r, g, b, mirror, glow
 
 
-@fast
+@inner
 def cargo(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
     """A truck's or trailer's box. Parameters: half length, half width, top, floor, middle x, ribs (0 smooth), stripe
     colour (3 at 8), banner number (11, negative for none), seed."""
@@ -233,23 +233,30 @@ def cargo(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
     return r * (1 - 0.3 * rim_), g * (1 - 0.3 * rim_), b * (1 - 0.3 * rim_), 0.1, glow
 
 
-@fast
+@inner
 def banner(u, v, number, w, banners):  # type: ignore[no-untyped-def]
     """A place on one of the printed pictures, ``u`` to the right and ``v`` up, 0..1."""
     n = int(number + 0.5) % banners.shape[0]
     high, wide = banners.shape[1], banners.shape[2]
-    step = max(int(w * wide * 0.5), 0)
-    r, g, b, count = 0.0, 0.0, 0.0, 0.0
-    step = min(step, 12)
-    cy, cx = (1.0 - v) * high - 0.5, u * wide - 0.5
-    taps = 1 if step == 0 else 2
-    for i in range(-taps + 1, taps):
-        for j in range(-taps + 1, taps):
-            y = min(max(int(cy + 0.5 + i * step), 0), high - 1)
-            x = min(max(int(cx + 0.5 + j * step), 0), wide - 1)
-            r += banners[n, y, x, 0]
-            g += banners[n, y, x, 1]
-            b += banners[n, y, x, 2]
-            count += 1.0
-    r, g, b = r / count / 255.0, g / count / 255.0, b / count / 255.0
+    y, x = (1.0 - v) * high - 0.5, u * wide - 0.5
+    step = min(w * wide * 0.5, 12.0)
+    r, g, b = 0.0, 0.0, 0.0
+    for i in range(2):
+        for j in range(2):
+            # Four places, each between its four nearest texels: half a pixel apart, or at one spot where that is less
+            # than a texel.
+            cy, cx = y + (i - 0.5) * step, x + (j - 0.5) * step
+            cy, cx = min(max(cy, 0.0), high - 1.001), min(max(cx, 0.0), wide - 1.001)
+            m, k = int(cy), int(cx)
+            fy, fx = cy - m, cx - k
+            for c in range(3):
+                low = banners[n, m, k, c] * (1 - fx) + banners[n, m, k + 1, c] * fx
+                top = banners[n, m + 1, k, c] * (1 - fx) + banners[n, m + 1, k + 1, c] * fx
+                value = (low * (1 - fy) + top * fy) * 0.25 / 255.0
+                if c == 0:
+                    r += value
+                elif c == 1:
+                    g += value
+                else:
+                    b += value
     return r * r * 0.85, g * g * 0.85, b * b * 0.85

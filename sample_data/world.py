@@ -26,6 +26,8 @@ from xmodal_core.types import Bools, Doubles, Floats
 KEYFRAME = 0.5
 """Seconds between keyframes."""
 _FINE, _COARSE = 0.055, 0.25  # metres a texel of the ground near the drive and far from it
+LEVELS_FINE, LEVELS_COARSE = 5, 3
+"""How many pictures of falling fineness there are of the ground near the drive and far from it."""
 _SEEN = 140.0  # metres beyond which what moves is left out
 
 
@@ -179,8 +181,8 @@ def build(seed: int, scene: int, frames: int) -> World:
     site, roads = layout.site, layout.site.roads
     bounds = _bounds(roads)
     grain = seed + 31 * scene
-    fine = paint(roads, layout.lots, _near_bounds(roads, layout.near), _FINE, 5, grain)
-    coarse = paint(roads, layout.lots, bounds, _COARSE, 3, grain)
+    fine = paint(roads, layout.lots, _near_bounds(roads, layout.near), _FINE, LEVELS_FINE, grain)
+    coarse = paint(roads, layout.lots, bounds, _COARSE, LEVELS_COARSE, grain)
     rest = {thing.number: thing.motion.pose(0.0) for thing in site.standing}
     standing, owner = _standing_mesh(site, rest, bounds)
     shade = Occlusion(fine, [(rest[thing.number], thing.model) for thing in site.standing])
