@@ -8,6 +8,7 @@ kit, readme.txt.
 from __future__ import annotations
 
 import re
+import warnings
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -223,6 +224,11 @@ def _timestamps(file: Path) -> Doubles:
     """Seconds since 1970 of a list of lines such as ``2011-09-26 13:04:32.335337762``."""
     lines = [line.strip().replace(" ", "T") for line in read_text(file).splitlines()]
     try:
-        return np.asarray(np.array(lines, dtype="datetime64[ns]").astype(np.int64) * 1e-9, dtype=np.float64)
-    except ValueError:
-        raise DataError(f"{file} is no list of dates and times, one a line", FETCH_AGAIN) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy only warns of a time zone
+            times = np.array(lines, dtype="datetime64[ns]")
+    except (ValueError, UserWarning, DeprecationWarning):
+        times = np.array(["NaT"], dtype="datetime64[ns]")
+    if np.isnat(times).any():
+        raise DataError(f"{file} is no list of dates and times, one a line", FETCH_AGAIN)
+    return np.asarray(times.astype(np.int64) * 1e-9, dtype=np.float64)

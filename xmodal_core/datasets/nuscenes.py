@@ -162,9 +162,9 @@ class NuScenes(Dataset):
         tables = self._tables
         hint = MISSING_KEYFRAME if row == key_row else MISSING_SWEEP
         values = read_rows(self.root / tables.lidar_file[row].decode(), COLUMNS, hint)
-        kept: Bools = np.isfinite(values).all(axis=1)
+        kept = np.asarray(np.isfinite(values).all(axis=1), dtype=np.bool_)
         if self._options.n_sweeps > 1:
-            kept &= (np.abs(values[:, :2]) >= NEAR).any(axis=1)
+            kept = kept & np.asarray((np.abs(values[:, :2]) >= NEAR).any(axis=1), dtype=np.bool_)
         values = values[kept]
         if row != key_row:
             to_key = geometry.invert(self._lidar_pose(key_row)) @ self._lidar_pose(row)

@@ -7,7 +7,15 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from xmodal_core.config import Settings
+from xmodal_core.config import Settings, setting
+
+
+class TeacherConfig(Settings):
+    """What every teacher's settings have; a plugin adds its own."""
+
+    image_width: int = setting(
+        800, "wider pictures are shrunk to this width first", unit="pixels", ge=64, le=4096, step=32
+    )
 
 
 class Teacher(nn.Module, ABC):
@@ -17,11 +25,11 @@ class Teacher(nn.Module, ABC):
     eval mode, its parameters need no gradient, and its forward pass keeps no graph.
     """
 
-    Config: ClassVar[type[Settings]]
+    Config: ClassVar[type[TeacherConfig]]
     channels: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def __init__(self, config: Settings) -> None:
+    def __init__(self, config: TeacherConfig) -> None:
         super().__init__()
         self.config = config
 

@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from xmodal_core.datasets import _example, _nuscenes_example, open_dataset
+from xmodal_core.datasets._nuscenes_classes import DETECTION, OTHER, SEGMENTATION
+from xmodal_core.errors import DataError, InputError
+from xmodal_core.geometry import invert, points_in_box, transform_points
+
+Root = Callable[[str], Path]
+VERSION = _nuscenes_example.VERSION
+Change = Callable[[list[dict[str, Any]]], object]
+
+
+def edit(root: Path, table: str, change: Change) -> None:
+    file = root / VERSION / f"{table}.json"
+    rows = json.loads(file.read_text())
+    change(rows)
+    file.write_text(json.dumps(rows))
+
+
+@pytest.fixture
+def root(example_root: Root) -> Path:
+    return example_root("nuscenes")
+
+
+@pytest.fixture
+def copy(example_copy: Root) -> Path:
+    return example_copy("nuscenes")
+
+
+class TestProjection:
+    def test_equals_a_chain_of_scipy_rotations_read_straight_from_the_tables(self, root: Path) -> None:
+        tables = {
+            name: {row["token"]: row for row in json.loads((root / VERSION / f"{name}.json").read_text())}
+            for name in ("sample_data", "ego_pose", "calibrated_sensor", "sensor")
+        }
+        dataset = open_dataset("nuscenes", root)
+        frame = dataset.frame(1)
+        files = {}
+        for row in tables["sample_data"].values():
+            if row["sample_token"] == frame.name and row["is_key_frame"]:
+                calibrated = tables["calibrated_sensor"][row["calibrated_sensor_token"]]
+                files[tables["sensor"][calibrated["sensor_token"]]["channel"]] = (
+                    calibrated,
+                    tables["ego_pose"][row["ego_pose_token"]],
+                )
+
+        def turn(pose: dict[str, Any]) -> Rotation:
+            w, x, y, z = pose["rotation"]
+            return Rotation.from_quat([x, y, z, w])
+
+        calibrated, ego = files["LIDAR_TOP"]
+        points = turn(calibrated).apply(frame.points.astype(float)) + calibrated["translation"]
+        world = turn(ego).apply(points) + ego["translation"]
+        assert len(frame.cameras) == 6
+        for camera in frame.cameras:
+            calibrated, ego = files[camera.name]
+            points = turn(ego).inv().apply(world - ego["translation"])
+            points = turn(calibrated).inv().apply(points - calibrated["translation"])
+            seen = camera.project(frame.points)
+            wanted = points @ np.array(calibrated["camera_intrinsic"]).T
+            ahead = points[:, 2] > 1.0
+            np.testing.assert_allclose(
+                seen.uv[ahead & seen.inside], (wanted[:, :2] / wanted[:, 2:])[ahead & seen.inside], atol=2e-3
+            )
+            np.testing.assert_allclose(seen.depth, points[:, 2], atol=1e-4)
+            assert seen.inside.sum() > 100
+
+    def test_each_camera_uses_its_own_ego_pose(self, root: Path) -> None:
+        """The vehicle drives on between the exposures: with one pose for all, the transforms would be the mounts'."""
+        frame = open_dataset("nuscenes", root).frame(1)
+        for camera in frame.cameras:
+            mount = invert(_nuscenes_example._camera_to_ego(camera.name)) @ _nuscenes_example.LIDAR_TO_EGO
+            off = np.abs(camera.lidar_to_camera - mount).max()
+            assert 1e-4 < off < 0.2
+
+    def test_cameras_come_in_the_order_asked_for(self, root: Path) -> None:
+        wanted = ["CAM_BACK", "CAM_FRONT"]
+        frame = open_dataset("nuscenes", root, {"cameras": wanted}).frame(0)
+        assert [camera.name for camera in frame.cameras] == wanted
+
+    def test_a_camera_without_a_row_is_left_out(self, copy: Path) -> None:
+        edit(
+            copy,
+            "sample_data",
+            lambda rows: rows.__setitem__(slice(None), [r for r in rows if "CAM_BACK_" not in r["filename"]]),
+        )
+        frame = open_dataset("nuscenes", copy).frame(0)
+        assert [camera.name for camera in frame.cameras] == [
+            "CAM_FRONT",
+            "CAM_FRONT_RIGHT",
+            "CAM_BACK",
+            "CAM_FRONT_LEFT",
+        ]
+
+
+class TestBoxes:
+    def test_they_lie_where_the_things_are(self, root: Path) -> None:
+        frame = open_dataset("nuscenes", root).frame(1)
+        assert frame.boxes is not None
+        assert frame.pose is not None
+        time = _nuscenes_example.KEY_PERIOD
+        to_lidar = invert(frame.pose) @ _nuscenes_example.WORLD_TO_MAP
+        for number, thing in enumerate(_example.THINGS):
+            pose = to_lidar @ thing.pose(time)
+            np.testing.assert_allclose(frame.boxes.centre[number], pose[:3, 3], atol=1e-4)
+            np.testing.assert_allclose(frame.boxes.size[number], thing.size, atol=1e-6)
+            heading = pose[:2, :2] @ (1, 0)
+            yaw = frame.boxes.yaw[number]
+            np.testing.assert_allclose((np.cos(yaw), np.sin(yaw)), heading, atol=1e-5)
+            np.testing.assert_allclose(
+                frame.boxes.velocity[number], (to_lidar[:3, :3] @ (*thing.velocity, 0))[:2], atol=1e-4
+            )
+
+    def test_they_hold_exactly_the_points_that_hit_the_thing(self, root: Path) -> None:
+        frame = open_dataset("nuscenes", root).frame(1)
+        assert frame.boxes is not None
+        hit = np.round((frame.channels["intensity"] - 20) / 30).astype(int) - 3
+        hit[-1] = _example.WALL  # the marker
+        for number in range(len(_example.THINGS)):
+            np.testing.assert_array_equal(points_in_box(frame.points, frame.boxes, number, margin=1e-3), hit == number)
+
+    def test_classes_are_the_detection_classes_then_the_others_by_their_own_name(self, root: Path) -> None:
+        boxes = open_dataset("nuscenes", root).frame(0).boxes
+        assert boxes is not None
+        assert boxes.classes == (*DETECTION, *OTHER)
+        assert [boxes.classes[label] for label in boxes.label] == ["car", "pedestrian", "truck", "animal", "car"]
+
+    def test_a_foreign_category_keeps_its_name_at_the_end(self, copy: Path) -> None:
+        edit(
+            copy,
+            "category",
+            lambda rows: [row.update(name="vehicle.tram") for row in rows if row["name"] == "vehicle.truck"],
+        )
+        boxes = open_dataset("nuscenes", copy).frame(0).boxes
+        assert boxes is not None
+        assert boxes.classes == (*DETECTION, *OTHER, "vehicle.tram")
+        assert boxes.classes[boxes.label[2]] == "vehicle.tram"
+
+    def test_tracks_follow_objects(self, copy: Path) -> None:
+        edit(copy, "sample_annotation", lambda rows: rows.reverse())
+        dataset = open_dataset("nuscenes", copy)
+        first, second = dataset.frame(0).boxes, dataset.frame(1).boxes
+        assert first is not None
+        assert second is not None
+        of_track = dict(zip(first.track.tolist(), first.size.tolist(), strict=True))
+        assert len(of_track) == len(_example.THINGS)
+        for track, size in zip(second.track.tolist(), second.size.tolist(), strict=True):
+            assert of_track[track] == size
+
+    def test_a_lone_annotation_has_no_velocity(self, copy: Path) -> None:
+        edit(copy, "sample_annotation", lambda rows: [row.update(prev="", next="") for row in rows])
+        boxes = open_dataset("nuscenes", copy).frame(0).boxes
+        assert boxes is not None
+        assert np.isnan(boxes.velocity).all()
+
+    def test_a_frame_without_annotations_has_no_boxes_but_the_classes(self, copy: Path) -> None:
+        edit(copy, "sample_annotation", lambda rows: rows.clear())
+        boxes = open_dataset("nuscenes", copy).frame(0).boxes
+        assert boxes is not None
+        assert len(boxes) == 0
+        assert boxes.classes[: len(DETECTION)] == DETECTION
+
+
+class TestSweeps:
+    def test_earlier_ones_follow_in_the_keyframes_frame_with_their_time_lag(self, root: Path) -> None:
+        one = open_dataset("nuscenes", root).frame(1)
+        three = open_dataset("nuscenes", root, {"n_sweeps": 3}).frame(1)
+        np.testing.assert_array_equal(three.points[: len(one)], one.points)
+        lags, counts = np.unique(three.channels["time_lag"], return_counts=True)
+        np.testing.assert_allclose(lags, [0.0, 0.25, 0.5])
+        assert counts.min() > 5000
+        assert three.pose is not None
+        world = transform_points(invert(_nuscenes_example.WORLD_TO_MAP) @ three.pose, three.points)
+        hit = np.round((three.channels["intensity"] - 20) / 30).astype(int) - 3
+        marker = three.channels["intensity"] == 255
+        ground, wall = (hit == _example.GROUND) & ~marker, (hit == _example.WALL) & ~marker
+        np.testing.assert_allclose(world[ground, 2], 0.0, atol=2e-3)
+        np.testing.assert_allclose(np.hypot(*world[wall, :2].T), _example.WALL_RADIUS, atol=2e-2)
+
+    def test_there_are_fewer_at_the_start_of_a_scene(self, root: Path) -> None:
+        frame = open_dataset("nuscenes", root, {"n_sweeps": 10}).frame(0)
+        assert np.unique(frame.channels["time_lag"]).tolist() == [0.0]
+
+    def test_a_chain_that_leads_out_of_the_tables_ends(self, copy: Path) -> None:
+        edit(copy, "sample_data", lambda rows: [row.update(prev="elsewhere") for row in rows])
+        assert np.unique(open_dataset("nuscenes", copy, {"n_sweeps": 5}).frame(1).channels["time_lag"]).tolist() == [
+            0.0
+        ]
+
+    def test_the_vehicles_own_returns_are_left_out_by_a_square(self, copy: Path) -> None:
+        """As the devkit: |x| < 1 and |y| < 1, in each sweep's own sensor frame; a single sweep stays as it is stored."""
+        for file in (copy / "samples" / "LIDAR_TOP").iterdir():
+            values = np.frombuffer(file.read_bytes(), dtype="<f4").reshape(-1, 5).copy()
+            values[0, :2], values[1, :2], values[2, :2] = (0.9, 0.9), (0.5, 1.1), (1.2, -0.1)
+            file.write_bytes(values.tobytes())
+        one = open_dataset("nuscenes", copy).frame(0)
+        two = open_dataset("nuscenes", copy, {"n_sweeps": 2}).frame(0)
+        np.testing.assert_array_equal(two.points, one.points[1:])
+        assert two.semantic is not None
+        assert one.semantic is not None
+        np.testing.assert_array_equal(two.semantic.label, one.semantic.label[1:])
+
+    def test_points_of_earlier_sweeps_have_no_class(self, root: Path) -> None:
+        one = open_dataset("nuscenes", root).frame(1)
+        two = open_dataset("nuscenes", root, {"n_sweeps": 2}).frame(1)
+        assert one.semantic is not None
+        assert two.semantic is not None
+        np.testing.assert_array_equal(two.semantic.label[: len(one)], one.semantic.label)
+        assert not two.semantic.label[len(one) :].any()
+
+    def test_a_missing_one_is_named_with_the_way_out(self, copy: Path) -> None:
+        lost = next((copy / "sweeps" / "LIDAR_TOP").iterdir())
+        lost.unlink()
+        open_dataset("nuscenes", copy).frame(1)
+        with pytest.raises(DataError, match=rf"{lost.name} is missing.*n_sweeps=1"):
+            open_dataset("nuscenes", copy, {"n_sweeps": 2}).frame(1)
+
+
+class TestLabels:
+    def test_they_are_the_sixteen_classes_by_name(self, root: Path) -> None:
+        """The example's category rows are in another order than their indices."""
+        frame = open_dataset("nuscenes", root).frame(0)
+        assert frame.semantic is not None
+        assert frame.semantic.classes == SEGMENTATION
+        hit = np.round((frame.channels["intensity"] - 20) / 30).astype(int) - 3
+        names = {-1: "driveable_surface", -2: "manmade", 0: "car", 1: "pedestrian", 2: "truck", 3: "ignore", 4: "car"}
+        wanted = [SEGMENTATION.index(names[what]) for what in hit[:-1]]
+        np.testing.assert_array_equal(frame.semantic.label, [*wanted, 0])
+
+    def test_without_the_lidarseg_package_there_are_none(self, copy: Path) -> None:
+        (copy / VERSION / "lidarseg.json").unlink()
+        edit(copy, "category", lambda rows: [row.pop("index") for row in rows])
+        assert open_dataset("nuscenes", copy).frame(0).semantic is None
+
+    def test_a_category_table_without_index_is_named(self, copy: Path) -> None:
+        edit(copy, "category", lambda rows: [row.pop("index") for row in rows])
+        with pytest.raises(DataError, match=r"category\.json has no 'index'"):
+            open_dataset("nuscenes", copy)
+
+    def test_a_class_without_a_category_is_named(self, copy: Path) -> None:
+        file = next((copy / "lidarseg" / VERSION).iterdir())
+        file.write_bytes(bytes([200]) + file.read_bytes()[1:])
+        with pytest.raises(DataError, match=rf"{file.name} holds class 200"):
+            list(open_dataset("nuscenes", copy))
+
+    def test_labels_for_another_number_of_points_are_named(self, copy: Path) -> None:
+        file = next((copy / "lidarseg" / VERSION).iterdir())
+        file.write_bytes(file.read_bytes()[:-1])
+        with pytest.raises(DataError, match=rf"{file.name} holds \d+ labels for \d+ points"):
+            list(open_dataset("nuscenes", copy))
+
+
+class TestFolders:
+    def test_the_version_is_found_and_may_be_the_root_itself(self, root: Path) -> None:
+        dataset = open_dataset("nuscenes", root / VERSION)
+        assert dataset.root == root
+        assert len(dataset.frame(0)) > 1000
+
+    def test_several_versions_are_listed(self, copy: Path) -> None:
+        (copy / "v1.0-other").mkdir()
+        with pytest.raises(InputError, match=r"several versions: v1.0-mini, v1.0-other.*dataset\.version"):
+            open_dataset("nuscenes", copy)
+        assert len(open_dataset("nuscenes", copy, {"version": VERSION})) == 2
+
+    def test_an_unknown_version_is_refused_with_what_is_there(self, root: Path) -> None:
+        with pytest.raises(DataError, match=r"no folder v1.0-test.*v1.0-mini"):
+            open_dataset("nuscenes", root, {"version": "v1.0-test"})
+
+    def test_a_missing_table_is_named(self, copy: Path) -> None:
+        (copy / VERSION / "ego_pose.json").unlink()
+        with pytest.raises(DataError, match=r"ego_pose\.json is missing"):
+            open_dataset("nuscenes", copy)
+
+    def test_a_keyframe_whose_sweep_is_absent_is_an_error_or_skipped(self, copy: Path) -> None:
+        dataset = open_dataset("nuscenes", copy)
+        kept = dataset.name(1)
+        lost = sorted((copy / "samples" / "LIDAR_TOP").iterdir())[0]
+        lost.unlink()
+        with pytest.raises(DataError, match=rf"{lost.name} is missing.*skip_missing=true"):
+            dataset.frame(0)
+        partial = open_dataset("nuscenes", copy, {"skip_missing": True})
+        assert [partial.name(index) for index in range(len(partial))] == [kept]
+
+    def test_a_download_without_any_sweep_is_an_error_even_when_skipping(self, copy: Path) -> None:
+        for file in (copy / "samples" / "LIDAR_TOP").iterdir():
+            file.unlink()
+        with pytest.raises(DataError, match=r"no keyframe to read"):
+            open_dataset("nuscenes", copy, {"skip_missing": True})
+
+
+class TestSplits:
+    def test_the_official_lists_are_whole(self) -> None:
+        from xmodal_core.datasets._nuscenes_splits import OFFICIAL
+
+        lists = json.loads(OFFICIAL.read_text())
+        sizes = {name: len(set(scenes)) for name, scenes in lists.items()}
+        assert sizes == {
+            "train": 700, "val": 150, "test": 150, "mini_train": 8, "mini_val": 2, "train_detect": 350, "train_track": 350,
+        }  # fmt: skip
+        assert not set(lists["train"]) & set(lists["val"])
+        assert set(lists["train"]) == set(lists["train_detect"]) | set(lists["train_track"])
+        # A trap of the release: two scenes of mini_train are validation scenes of the full one.
+        assert set(lists["mini_train"]) & set(lists["val"]) == {"scene-0553", "scene-0796"}
+
+    @pytest.mark.parametrize("split", ["auto", "all", "mini_train", "train", "train_detect"])
+    def test_the_examples_scene_is_in_its_splits(self, root: Path, split: str) -> None:
+        assert len(open_dataset("nuscenes", root, {"split": split})) == 2
+
+    def test_a_split_without_a_scene_there_says_which_have(self, root: Path) -> None:
+        with pytest.raises(InputError, match=r"split 'val' has no scene in .*v1.0-mini.*all, train, mini_train"):
+            open_dataset("nuscenes", root, {"split": "val"})
+
+    def test_own_splits_are_read(self, copy: Path) -> None:
+        (copy / VERSION / "splits.json").write_text('{"mine": ["scene-0061"], "none": []}')
+        assert len(open_dataset("nuscenes", copy, {"split": "mine"})) == 2
+        with pytest.raises(InputError, match=r"known: .*mine"):
+            open_dataset("nuscenes", copy, {"split": "yours"})
+
+    @pytest.mark.parametrize("text", ["[1, 2]", "{", '{"a": 3}'])
+    def test_damaged_own_splits_are_named(self, copy: Path, text: str) -> None:
+        (copy / VERSION / "splits.json").write_text(text)
+        with pytest.raises(DataError, match=r"splits\.json is no list of splits"):
+            open_dataset("nuscenes", copy, {"split": "mini_train"})
+
+    def test_scenes_are_sorted_by_name_and_frames_by_time(self, copy: Path) -> None:
+        edit(copy, "sample", lambda rows: rows.reverse())
+        dataset = open_dataset("nuscenes", copy)
+        assert [dataset.name(index) for index in range(2)] == [
+            _nuscenes_example.token("sample", key) for key in range(2)
+        ]
+
+
+def test_the_real_keyframe(real_data: Path) -> None:
+    dataset = open_dataset("nuscenes", real_data / "nuscenes_keyframe")
+    assert (len(dataset), dataset.scene(0)) == (1, "scene-0061")
+    frame = dataset.frame(0)
+    assert len(frame) == 34_688
+    assert [camera.name for camera in frame.cameras][:2] == ["CAM_FRONT", "CAM_FRONT_RIGHT"]
+    assert frame.cameras[0].image().shape == (900, 1600, 3)
+    assert np.array_equal(frame.channels["ring"], np.arange(len(frame)) % 32)
+    assert frame.boxes is not None
+    assert len(frame.boxes) == 68
+    assert frame.semantic is None
+    # What devkit's own projection counts in each camera.
+    assert [int(camera.project(frame.points).inside.sum()) for camera in frame.cameras] == [
+        3053, 3076, 3369, 4820, 4089, 3696,
+    ]  # fmt: skip
+    table = json.loads((real_data / "nuscenes_keyframe" / VERSION / "sample_annotation.json").read_text())
+    stated = np.array([row["num_lidar_pts"] for row in table])
+    found = np.array([points_in_box(frame.points, frame.boxes, number).sum() for number in range(68)])
+    assert np.abs(found - stated).max() <= 0.05 * stated.max()
+    assert (np.abs(found - stated) <= 1).mean() > 0.9

@@ -1,0 +1,119 @@
+"""From a frame and its units to a scene: what is drawn, before any viewer is chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from viz import members, stages
+from viz.pictures import make_views
+from viz.scene import ALL, Kind, PointLayer, Scene, Similarities, Stage
+from viz.similarity import Similarity, compact
+from viz.thin import LIMIT, thin
+from xmodal_core.errors import InputError
+from xmodal_core.types import Frame, Ints, Units
+
+STAGES = ("sweep", "ground", "seeds", "instances", "units", "similarity")
+
+
+def compose(
+    frame: Frame,
+    units: Units,
+    similarity: Similarity | None = None,
+    stage: str = ALL,
+    *,
+    title: str = "",
+    limit: int = LIMIT,
+) -> Scene:
+    """The scene of ``frame`` and ``units``.
+
+    Args:
+        frame: its cameras' pictures are read now.
+        units: as ``units.discover`` found them, every stage inside.
+        similarity: one unit against all others; None leaves that stage out.
+        stage: the stage to open on, or ``all``.
+        title: what the picture is headed with; empty: the frame's name.
+        limit: how many points to draw.
+
+    Raises:
+        InputError: there is no such stage, or ``similarity`` is asked for and not given.
+        DataError: a camera's picture is missing or damaged.
+    """
+    if stage not in (*STAGES, ALL):
+        raise InputError(f"unknown stage '{stage}'", f"known: {', '.join((*STAGES, ALL))}")
+    if stage == "similarity" and similarity is None:
+        raise InputError("there is no similarity to show", "it needs units that a camera sees, and a teacher")
+    owner = members.unit_of_points(units)
+    rows = thin([owner, units.clusters], units.seeds, units.ground, limit=limit)
+    material = stages.gather(frame, units, rows, owner)
+    steps, layers = _all_stages(material, similarity)
+    around = stages.surroundings(material)
+    everywhere = tuple(layer.name for layer in around)
+    groups: dict[Kind, Ints] = {"cluster": units.clusters, "unit": owner}
+    wireframes = [layer for layer in around if layer.name == "boxes"]
+    return Scene(
+        title=title or frame.name,
+        subtitle=_subtitle(frame),
+        facts=_facts(frame, units),
+        cloud=frame.points[rows],
+        total=len(frame),
+        forward=frame.sensor.forward,
+        floor=-units.sensor_height,
+        members={kind: group[rows].astype(np.int32) for kind, group in groups.items()},
+        words={
+            "cluster": members.cluster_words(frame, units),
+            "unit": members.unit_words(frame, units, owner),
+        },
+        layers=(*around, *layers),
+        views=make_views(frame, units.pixels, rows, groups, wireframes),
+        stages=tuple(_with(step, everywhere) for step in steps),
+        opening=stage,
+        similarities=_similarities(similarity),
+    )
+
+
+def _all_stages(material: stages.Material, similarity: Similarity | None) -> tuple[list[Stage], list[PointLayer]]:
+    makers = (stages.sweep, stages.ground, stages.seeds, stages.instances, stages.final_units)
+    made = [make(material) for make in makers]
+    if similarity is not None:
+        ramp = stages.similarity_ramp(similarity, *_span(similarity))
+        made.append(stages.similarity(material, similarity, ramp))
+    return [stage for stage, _ in made], [layer for _, layers in made for layer in layers]
+
+
+def _with(stage: Stage, names: tuple[str, ...]) -> Stage:
+    from dataclasses import replace
+
+    return replace(stage, layers=(*names, *stage.layers))
+
+
+def _span(similarity: Similarity) -> tuple[float, float]:
+    """The ends of the colour scale: over all pairs where they can be compared, so that units share one scale."""
+    cosine = similarity.cosine
+    if similarity.features is not None:
+        vectors = compact(similarity.features[:: max(1, len(similarity.features) // 500)])
+        cosine = (vectors @ vectors.T).astype(np.float32).ravel()
+    low, high = np.percentile(np.delete(cosine, similarity.unit) if cosine.size > 1 else cosine, [1, 99.5])
+    return float(low), float(high)
+
+
+def _similarities(similarity: Similarity | None) -> Similarities | None:
+    if similarity is None or similarity.features is None:
+        return None
+    low, high = _span(similarity)
+    return Similarities(similarity.unit, compact(similarity.features), similarity.keep, low, high)
+
+
+def _subtitle(frame: Frame) -> str:
+    parts = [frame.name, frame.scene if frame.scene not in frame.name else "", f"{frame.sensor.name}"]
+    return " · ".join(part for part in parts if part)
+
+
+def _facts(frame: Frame, units: Units) -> tuple[tuple[str, str], ...]:
+    kept = sum(reason == "kept" for reason in units.reasons)
+    return (
+        (f"{len(frame):,}", "points"),
+        (f"{float(units.ground.mean()) if len(frame) else 0:.0%}", "ground"),
+        (f"{len(units.seeds):,}", "seeds"),
+        (f"{kept:,}", "instances"),
+        (f"{units.count:,}", "units"),
+    )

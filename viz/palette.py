@@ -1,0 +1,120 @@
+"""Colours with a meaning: distinct ones for units, ramps for measures, and which neighbours may share one.
+
+The ten unit colours were chosen to lie far apart in OKLab for normal sight and for the simulated sight of people with
+deuteranopia and protanopia (Machado et al. 2009), and to be legible on a dark page and on white paper alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from xmodal_core.types import Floats
+
+Colours = NDArray[np.uint8]
+Codes = NDArray[np.uint8]
+
+
+def rgb(text: str) -> tuple[int, int, int]:
+    """``#rrggbb`` as three numbers 0..255."""
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def table(*texts: str) -> Colours:
+    """(K,3) uint8 from ``#rrggbb`` texts."""
+    return np.array([rgb(text) for text in texts], dtype=np.uint8)
+
+
+UNITS = table(
+    "#ffd22d", "#4b78e1", "#ff78b4", "#69f0a5", "#d25a0f", "#87d2ff", "#a55aa5", "#96b400", "#b496ff", "#2d9669"
+)
+GROUND = "#c79a5b"
+OBJECTS = "#58b0f5"
+QUIET = "#8b95a5"
+SEED = "#ffffff"
+LABEL = "#c3ccd9"
+VEHICLE = "#f2f4f7"
+CHOSEN = "#ff4fa3"
+
+HEIGHT = ("#4a4fb0", "#2f7fc0", "#1fa7a4", "#63c56b", "#c5d94a", "#ffe45c")
+INTENSITY = ("#3b4a6b", "#5b6f95", "#9a93a6", "#dca98a", "#ffd9a0", "#fff7e6")
+COSINE = ("#2f6fe4", "#5c8fe0", "#8ba3c9", "#a9a9a9", "#d0a95f", "#f2b632", "#ffe14d")
+"""Blue below, grey at, and yellow above the middle: lightness rises all the way, so it reads without hue as well."""
+
+RAMP_STEPS = 256
+
+
+def spread(anchors: tuple[str, ...]) -> Colours:
+    """A ramp of 256 colours through ``anchors`` at equal distances, (256,3) uint8."""
+    stops = table(*anchors).astype(np.float64)
+    at = np.linspace(0, len(stops) - 1, RAMP_STEPS)
+    channels = [np.interp(at, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
+    return np.round(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A measure as colour: ``low`` is the first colour, ``high`` the last, and ``middle``, where given, the middle one.
+
+    Args:
+        colours: (256,3) uint8.
+        low, high, middle: values of the measure.
+        words: the measure's name, with its unit.
+    """
+
+    colours: Colours
+    low: float
+    high: float
+    words: str
+    middle: float | None = None
+
+    def codes(self, values: Floats) -> Codes:
+        """The rows of ``colours`` for ``values`` of any shape; values outside take the nearer end."""
+        middle = (self.low + self.high) / 2 if self.middle is None else self.middle
+        at = np.interp(values, *_increasing((self.low, middle, self.high)))
+        return np.round(at * (len(self.colours) - 1)).astype(np.uint8)
+
+
+def _increasing(ends: tuple[float, float, float]) -> tuple[list[float], list[float]]:
+    # Where all values are equal the ends coincide; a hair between them keeps the mapping defined.
+    low, middle, high = ends
+    middle = max(middle, low + 1e-6)
+    return [low, middle, max(high, middle + 1e-6)], [0.0, 0.5, 1.0]
+
+
+def tell_apart(centres: Floats, colours: int = len(UNITS), neighbours: int = 14) -> Codes:
+    """A colour for each of G things so that near ones differ: (G,) uint8, 0..``colours`` - 1.
+
+    Each thing in turn takes the colour whose nearest user is farthest away, among its ``neighbours`` nearest things.
+
+    Args:
+        centres: (G,D) where they are.
+        colours: how many there are to choose from.
+        neighbours: how many things around are looked at.
+    """
+    count = len(centres)
+    codes = np.zeros(count, dtype=np.uint8)
+    if count < 2:
+        return codes
+    distance, near = cKDTree(centres).query(centres, k=min(neighbours + 1, count))
+    for thing in range(count):
+        room = np.full(colours, np.inf)
+        earlier = near[thing] < thing
+        np.minimum.at(room, codes[near[thing][earlier]], distance[thing][earlier])
+        # Colours nobody near uses are equally good: take them in turn, so that all of them are used.
+        codes[thing] = _pick(room, thing)
+    return codes
+
+
+def _pick(room: NDArray[np.float64], turn: int) -> int:
+    first = turn % len(room)
+    return int((np.argmax(np.roll(room, -first)) + first) % len(room))
+
+
+def toward(colours: Colours, background: tuple[int, int, int], share: float) -> Colours:
+    """``colours`` (...,3) mixed with ``share`` (0..1) of ``background``: how a viewer makes things quiet."""
+    mixed = colours.astype(np.float64) * (1 - share) + np.array(background, dtype=np.float64) * share
+    return np.round(mixed).astype(np.uint8)

@@ -1,0 +1,302 @@
+"""The stages of the method as layers: what each shows, in which colours, and what it says about itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from viz import members, palette
+from viz.palette import Codes, Ramp
+from viz.scene import Emphasis, LineLayer, PointLayer, Stage
+from viz.similarity import Similarity
+from xmodal_core.types import Bools, Doubles, Frame, Ints, Units
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the stages are made of.
+
+    Args:
+        frame, units: what is shown.
+        rows: (M,) the points of the frame that are drawn.
+        owner: (N,) the unit of each point, or -1.
+        cluster_colour, unit_colour: (C,) and (U,) rows of ``palette.UNITS``; an instance and its unit share one.
+    """
+
+    frame: Frame
+    units: Units
+    rows: Ints
+    owner: Ints
+    cluster_colour: Codes
+    unit_colour: Codes
+
+    def layer(self, name: str, title: str, of: Bools, colour: str, emphasis: Emphasis = "plain") -> PointLayer:
+        """The drawn points among ``of`` (N,) bool, in one colour."""
+        rows = np.flatnonzero(of[self.rows])
+        return PointLayer(name, title, rows, np.zeros(len(rows), np.uint8), palette.table(colour), emphasis)
+
+    def coloured(self, name: str, title: str, of: Bools, code: Codes, emphasis: Emphasis = "plain") -> PointLayer:
+        """The drawn points among ``of`` (N,) bool, each in its own unit colour; ``code`` is (N,)."""
+        rows = np.flatnonzero(of[self.rows])
+        return PointLayer(name, title, rows, code[self.rows[rows]], palette.UNITS, emphasis)
+
+
+def gather(frame: Frame, units: Units, rows: Ints, owner: Ints) -> Material:
+    """Everything the stages share; neighbouring clusters and units get different colours."""
+    clusters = len(units.reasons)
+    cluster_colour = np.zeros(clusters, dtype=np.uint8)
+    kept = np.array([reason == "kept" for reason in units.reasons], dtype=np.bool_)
+    middle = members.centres(frame.points, units.clusters, clusters)
+    unit_middle = members.centres(frame.points, owner, units.count)
+    became = members.unit_of_instances(units)
+    single = ~units.merged
+    # Kept clusters and the units outside them are told apart together: they lie side by side in the last stages.
+    codes = palette.tell_apart(np.concatenate([middle[kept], unit_middle[single]]))
+    cluster_colour[kept] = codes[: int(kept.sum())]
+    unit_colour = np.zeros(units.count, dtype=np.uint8)
+    unit_colour[single] = codes[int(kept.sum()) :]
+    cluster = members.cluster_of_instances(units)
+    unit_colour[became[became >= 0]] = cluster_colour[cluster[became >= 0]]
+    return Material(frame, units, rows, owner, cluster_colour, unit_colour)
+
+
+def sweep(material: Material) -> tuple[Stage, list[PointLayer]]:
+    """The input: every point by its height above the ground."""
+    frame, units = material.frame, material.units
+    height = frame.points[material.rows, 2] + np.float32(units.sensor_height)
+    ramp = Ramp(palette.spread(palette.HEIGHT), -0.5, 5.0, "height above the ground, m")
+    everything = np.arange(len(material.rows), dtype=np.int64)
+    layer = PointLayer("sweep", "height", everything, ramp.codes(height), ramp.colours, "plain", ramp)
+    seen = float(units.visible.mean()) if len(frame) else 0.0
+    stage = Stage(
+        "sweep",
+        "Sweep",
+        "The sweep as it comes from the sensor, coloured by height above the ground.",
+        (f"{len(frame):,} points, {seen:.0%} seen by a camera", f"sensor {units.sensor_height:.2f} m above the ground"),
+        ("sweep",),
+    )
+    return stage, [layer]
+
+
+def ground(material: Material) -> tuple[Stage, list[PointLayer]]:
+    """Step 1: ground, objects, and what takes no part."""
+    units = material.units
+    out = ~units.ground & (units.clusters < 0)
+    objects = units.clusters >= 0
+    layers = [
+        material.layer("ground", "ground", units.ground, palette.GROUND),
+        material.layer("objects", "not ground", objects, palette.OBJECTS),
+        material.layer("outside", "left out: the vehicle itself, or too far", out, palette.QUIET, "quiet"),
+    ]
+    counts = f"{_share(units.ground)} ground, {_share(objects)} not ground"
+    caption = (counts, f"{int(out.sum()):,} points left out: the vehicle itself, or too far")
+    words = "Ground removed by line fits in sectors around the vehicle; what stands on it remains."
+    return Stage("ground", "Ground", words, caption, tuple(layer.name for layer in layers)), layers
+
+
+def seeds(material: Material) -> tuple[Stage, list[PointLayer]]:
+    """Steps 2 and 3: the seeds and the points averaged around each."""
+    units = material.units
+    pooled = np.zeros(len(units.ground), dtype=np.bool_)
+    pooled[units.pooling.column] = True
+    chosen = np.zeros_like(pooled)
+    chosen[units.seeds] = True
+    rest = ~pooled & ~units.ground
+    layers = [
+        material.layer("seeds.ground", "ground", units.ground, "#5b5148", "quiet"),
+        material.layer("seeds.rest", "in no seed's context", rest, palette.QUIET, "quiet"),
+        material.coloured("context", "context of a seed", pooled & ~chosen, _nearest_seed(material)),
+        material.layer("seeds", "seed", chosen, palette.SEED, "marker"),
+    ]
+    size = float(np.mean(np.bincount(units.pooling.row))) if units.count else 0.0
+    candidates = int(np.count_nonzero(units.visible & (units.clusters >= 0)))
+    caption = (
+        f"{len(units.seeds):,} seeds among {candidates:,} points that are not ground and in a camera",
+        f"{int(pooled.sum()):,} points in their contexts, {size:.0f} a unit on average",
+    )
+    words = "Farthest point sampling, height ignored; around each seed the points whose features it averages."
+    return Stage("seeds", "Seeds", words, caption, tuple(layer.name for layer in layers)), layers
+
+
+def _nearest_seed(material: Material) -> Codes:
+    """(N,) a colour for each point by the seed nearest to it, neighbouring seeds told apart."""
+    units, points = material.units, material.frame.points
+    code = np.zeros(len(points), dtype=np.uint8)
+    if len(units.seeds):
+        at = points[units.seeds]
+        column = np.unique(units.pooling.column)
+        _, nearest = cKDTree(at).query(points[column])
+        code[column] = palette.tell_apart(at)[nearest]
+    return code
+
+
+def instances(material: Material) -> tuple[Stage, list[PointLayer]]:
+    """Step 4: raw clusters, kept ones coloured, rejected ones grey with the reason."""
+    units = material.units
+    reasons = np.array([*units.reasons, ""])
+    reason_of = reasons[units.clusters]
+    kept = reason_of == "kept"
+    counts = Counter(units.reasons)
+    layers = [
+        material.layer("instances.ground", "ground", units.ground, "#5b5148", "quiet"),
+        material.coloured("kept", f"kept: {counts['kept']:,}", kept, _of(material.cluster_colour, units.clusters)),
+    ]
+    greys = {
+        "too_few_points": "#9aa3b2",
+        "too_small": "#7d8a86",
+        "too_large": "#8c7f93",
+        "too_elongated": "#93876f",
+        "too_flat": "#6f7f95",
+    }
+    out = (units.clusters < 0) & ~units.ground
+    layers.insert(0, material.layer("instances.outside", "left out", out, palette.QUIET, "quiet"))
+    rejected = sorted((reason for reason in counts if reason != "kept"), key=lambda reason: -counts[reason])
+    for reason in rejected:
+        title = f"{members.REASONS[reason]}: {counts[reason]:,}"
+        layers.append(material.layer(reason, title, reason_of == reason, greys[reason], "quiet"))
+    tint = np.zeros((len(units.reasons), 4), dtype=np.uint8)
+    tint[:, :3] = palette.UNITS[material.cluster_colour]
+    tint[:, 3] = 150
+    is_rejected = reasons[:-1] != "kept"
+    tint[is_rejected] = (*palette.rgb(palette.QUIET), 60)
+    caption = (
+        f"{len(units.reasons):,} clusters, {counts['kept']:,} kept",
+        "rejected: " + (", ".join(f"{counts[r]:,} {members.REASONS[r]}" for r in rejected) or "none"),
+    )
+    words = "Radially bounded nearest neighbours; clusters that look like no object are rejected, grey."
+    names = tuple(layer.name for layer in layers)
+    return Stage("instances", "Instances", words, caption, names, "cluster", tint), layers
+
+
+def final_units(material: Material) -> tuple[Stage, list[PointLayer]]:
+    """Step 5: the units, merged instances beside the units of single seeds."""
+    units = material.units
+    code = _of(material.unit_colour, material.owner)
+    merged = _of(units.merged, material.owner) & (material.owner >= 0)
+    single = (material.owner >= 0) & ~merged
+    chosen = np.zeros_like(merged)
+    chosen[units.seeds] = True
+    instances_count = int(units.merged.sum())
+    rest = units.count - instances_count
+    layers = [
+        material.layer("units.ground", "ground", units.ground, "#5b5148", "quiet"),
+        material.layer("units.rest", "in no unit", (material.owner < 0) & ~units.ground, palette.QUIET, "quiet"),
+        material.coloured("neighbours", f"single seeds with their neighbours: {rest:,}", single, code),
+        material.coloured("merged", f"instances: {instances_count:,}", merged, code, "strong"),
+    ]
+    tint = np.zeros((units.count, 4), dtype=np.uint8)
+    tint[:, :3] = palette.UNITS[material.unit_colour]
+    tint[:, 3] = np.where(units.merged, 165, 105)
+    absorbed = int(np.count_nonzero(units.instance[units.seeds] >= 0)) if len(units.seeds) else 0
+    caption = (
+        f"{units.count:,} units: {instances_count:,} instances and {rest:,} neighbourhoods",
+        f"{absorbed:,} of {len(units.seeds):,} seeds fell into an instance and were merged",
+    )
+    words = "What the network is trained on: seeds in one instance are one unit, all others stay on their own."
+    return Stage("units", "Units", words, caption, tuple(layer.name for layer in layers), "unit", tint), layers
+
+
+def similarity(material: Material, found: Similarity, ramp: Ramp) -> tuple[Stage, list[PointLayer]]:
+    """One unit against all others: cosine as colour, kept negatives below the middle of the scale, excluded above."""
+    units = material.units
+    code = ramp.codes(found.cosine)
+    of = material.owner
+    mine = of == found.unit
+    negative = _of(found.negatives, of) & (of >= 0)
+    excluded = (of >= 0) & ~negative & ~mine
+    layers = [material.layer("similarity.rest", "in no unit", of < 0, palette.QUIET, "quiet")]
+    entries: tuple[tuple[str, str, Bools, Emphasis], ...] = (
+        ("negatives", f"negatives, the {found.keep:,} least similar", negative, "plain"),
+        ("excluded", f"excluded: {units.count - 1 - found.keep:,}", excluded, "strong"),
+    )
+    for name, title, which, emphasis in entries:
+        rows = np.flatnonzero(which[material.rows])
+        colour = code[of[material.rows[rows]]]
+        layers.append(PointLayer(name, title, rows, colour, ramp.colours, emphasis, ramp))
+    layers.append(material.layer("chosen", f"unit {found.unit}", mine, palette.CHOSEN, "strong"))
+    tint = np.zeros((units.count, 4), dtype=np.uint8)
+    tint[:, :3] = ramp.colours[code]
+    tint[:, 3] = 170
+    tint[found.unit] = (*palette.rgb(palette.CHOSEN), 200)
+    caption = (
+        f"unit {found.unit} against {units.count - 1:,} others: cosine {_span(found)}",
+        f"the {found.keep:,} least similar stay negatives (blue), {units.count - 1 - found.keep:,} are excluded (yellow)",
+    )
+    words = "Cosine of every unit's image feature to the chosen one's; units that look alike are no negatives."
+    names = tuple(layer.name for layer in layers)
+    return Stage("similarity", "Similarity", words, caption, names, "unit", tint), layers
+
+
+def similarity_ramp(found: Similarity, low: float, high: float) -> Ramp:
+    """The cosine's colours: the middle one at the highest cosine of a unit that stays a negative."""
+    edge = float(found.cosine[found.negatives].max()) if found.keep else low
+    return Ramp(palette.spread(palette.COSINE), low, high, "cosine similarity", edge)
+
+
+def surroundings(material: Material, reach: float = 60.0) -> list[LineLayer]:
+    """Range rings every 20 m, the vehicle as an arrow, and labelled boxes where the data has them."""
+    floor = -material.units.sensor_height
+    turn = np.linspace(0, 2 * np.pi, 97)
+    rings = [
+        np.stack([r * np.cos(turn), r * np.sin(turn), np.full(97, floor)], axis=1) for r in np.arange(20, reach + 1, 20)
+    ]
+    layers = [
+        LineLayer("rings", "range, every 20 m", _strokes(rings), palette.rgb(palette.QUIET), emphasis="quiet"),
+        LineLayer("vehicle", "vehicle", _arrow(material.frame.sensor.forward, floor), palette.rgb(palette.VEHICLE)),
+    ]
+    boxes = material.frame.boxes
+    if boxes is not None and len(boxes):
+        layers.append(_boxes(material))
+    return layers
+
+
+def _arrow(forward: tuple[float, float], floor: float) -> NDArray[np.float32]:
+    ahead, left = np.array([*forward, 0.0]), np.array([-forward[1], forward[0], 0.0])
+    outline = np.array([[1.5, 0], [-1.1, 0.9], [-0.6, 0], [-1.1, -0.9], [1.5, 0]])
+    return _strokes([outline[:, :1] * ahead + outline[:, 1:] * left + [0, 0, floor]])
+
+
+def _boxes(material: Material) -> LineLayer:
+    from xmodal_core.geometry import box_corners
+
+    boxes = material.frame.boxes
+    assert boxes is not None
+    corners = box_corners(boxes)
+    # Twelve edges as two strokes and the front's cross-bar: a ring below, a ring above, four posts, heading on the floor.
+    ring = [0, 1, 2, 3, 0, 4, 5, 6, 7, 4]
+    strokes, words = [], []
+    for number, corner in enumerate(corners):
+        nose = (corner[0] + corner[3]) / 2
+        for stroke in (
+            corner[ring],
+            corner[[1, 5]],
+            corner[[2, 6]],
+            corner[[3, 7]],
+            np.stack([corner[:4].mean(0), nose]),
+        ):
+            strokes.append(stroke)
+            words += [f"labelled {boxes.classes[int(boxes.label[number])]}"] * (len(stroke) + 1)
+    return LineLayer("boxes", "labelled boxes", _strokes(strokes), palette.rgb(palette.LABEL), tuple(words))
+
+
+def _strokes(strokes: list[Doubles] | list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    end = np.full((1, 3), np.nan)
+    return np.concatenate([part for stroke in strokes for part in (stroke, end)]).astype(np.float32)
+
+
+def _of(values: NDArray[np.generic], groups: Ints) -> NDArray[np.generic]:
+    """``values`` of each point's group; of points without one, whatever type's zero."""
+    return np.append(values, np.zeros(1, values.dtype))[groups]
+
+
+def _share(of: Bools) -> str:
+    return f"{float(of.mean()) if len(of) else 0.0:.0%}"
+
+
+def _span(found: Similarity) -> str:
+    others = np.delete(found.cosine, found.unit)
+    return f"{others.min():.2f} to {others.max():.2f}" if len(others) else "of none"

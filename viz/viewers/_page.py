@@ -1,0 +1,161 @@
+"""A scene as one HTML page: its arrays packed small, and the page's own text around them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pictures
+
+from viz.scene import LineLayer, PointLayer, Scene, Stage, View
+from xmodal_core.types import Floats, Image
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("page_model.js", "page_space.js", "page_views.js", "page.js")
+CENTIMETRE = 0.01
+JPEG_QUALITY = 82
+
+
+def page(scene: Scene, plotly_js: str) -> str:
+    """The HTML text of ``scene``; ``plotly_js`` is the library's source."""
+    parts = {
+        "title": html.escape(f"{scene.title} · xmodal"),
+        "css": (FOLDER / "page.css").read_text(encoding="utf-8"),
+        "plotly": _script(plotly_js),
+        "scene": _script(json.dumps(describe(scene), separators=(",", ":"), ensure_ascii=False)),
+        "js": _script("\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+    }
+    text = (FOLDER / "page.html").read_text(encoding="utf-8")
+    head, *rest = text.split("{{")
+    pieces = [head]
+    for piece in rest:
+        name, tail = piece.split("}}", 1)
+        pieces += [parts[name], tail]
+    return "".join(pieces)
+
+
+def _script(text: str) -> str:
+    # Inside a script element only these two sequences end or change the reading of the text.
+    return text.replace("</", "<\\/").replace("<!--", "<\\!--")
+
+
+def describe(scene: Scene) -> dict[str, Any]:
+    """``scene`` as values that JSON can hold."""
+    step = max(CENTIMETRE, float(np.abs(scene.cloud).max(initial=0.0)) / 32_000)
+    similar = scene.similarities
+    return {
+        "title": scene.title,
+        "subtitle": scene.subtitle,
+        "facts": scene.facts,
+        "shown": scene.shown,
+        "forward": scene.forward,
+        "floor": round(scene.floor, 3),
+        "opening": scene.opening,
+        "cloud": {"array": pack(np.round(scene.cloud / step).astype(np.int16)), "step": step},
+        "members": {kind: pack(_small(groups)) for kind, groups in scene.members.items()},
+        "words": scene.words,
+        "layers": [_layer(layer, len(scene.cloud)) for layer in scene.layers],
+        "stages": [_stage(stage) for stage in scene.stages],
+        "views": [_view(view) for view in scene.views],
+        "similarities": None
+        if similar is None
+        else {
+            "unit": similar.unit,
+            "keep": similar.keep,
+            "low": round(similar.low, 4),
+            "high": round(similar.high, 4),
+            "width": similar.features.shape[1],
+            "features": pack(similar.features.astype(np.float32)),
+        },
+    }
+
+
+def pack(array: NDArray[Any]) -> dict[str, str]:
+    """An array as base64 of its little-endian bytes, with its type."""
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    kind = f"{array.dtype.kind}{array.dtype.itemsize}"
+    return {"kind": kind, "data": base64.b64encode(little.tobytes()).decode("ascii")}
+
+
+def _small(integers: NDArray[Any]) -> NDArray[Any]:
+    """The same integers in as few bytes as hold them."""
+    low, high = int(integers.min(initial=0)), int(integers.max(initial=0))
+    kinds: tuple[type[np.integer[Any]], ...] = (
+        (np.uint8, np.uint16, np.uint32) if low >= 0 else (np.int8, np.int16, np.int32)
+    )
+    return integers.astype(next(kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max))
+
+
+def _layer(layer: PointLayer | LineLayer, points: int) -> dict[str, Any]:
+    common = {"name": layer.name, "title": layer.title, "emphasis": layer.emphasis}
+    if isinstance(layer, LineLayer):
+        return {**common, "points": pack(np.round(layer.points, 2)), "colour": layer.colour}
+    ramp = layer.ramp
+    return {
+        **common,
+        # A layer of the whole cloud needs no list of rows.
+        "rows": None if len(layer.rows) == points else pack(_small(layer.rows)),
+        "code": pack(layer.code),
+        "colours": layer.colours.tolist(),
+        "on_images": layer.on_images,
+        "ramp": None
+        if ramp is None
+        else {"low": ramp.low, "high": ramp.high, "middle": ramp.middle, "words": ramp.words},
+    }
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "title": stage.title,
+        "words": stage.words,
+        "caption": stage.caption,
+        "layers": stage.layers,
+        "kind": stage.kind,
+        "tint": pack(stage.tint),
+    }
+
+
+def _view(view: View) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "title": view.title,
+        "place": view.place,
+        "size": view.size,
+        "image": "data:image/jpeg;base64," + base64.b64encode(jpeg(view.image)).decode("ascii"),
+        "rows": pack(_small(view.rows)),
+        "uv": pack(np.round(view.uv).astype(np.int16)),
+        "masks": {kind: runs(mask) for kind, mask in view.masks.items()},
+        "strokes": {name: pack(_tenths(strokes)) for name, strokes in view.strokes.items()},
+    }
+
+
+def _tenths(values: Floats) -> Floats:
+    return np.asarray(np.round(values, 1), dtype=np.float32)
+
+
+def jpeg(image: Image) -> bytes:
+    """``image`` (h,w,3) uint8 as the bytes of a JPEG file."""
+    buffer = io.BytesIO()
+    Pictures.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return buffer.getvalue()
+
+
+def runs(mask: NDArray[np.int32]) -> dict[str, dict[str, str]]:
+    """A mask as the values of its runs and their lengths, row after row."""
+    flat = mask.ravel()
+    begin = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])
+    length = np.diff(np.r_[begin, len(flat)])
+    # A run longer than two bytes can count is several.
+    times = (length - 1) // 65_535 + 1
+    value = np.repeat(flat[begin], times)
+    last = np.cumsum(times) - 1
+    lengths = np.full(len(value), 65_535, dtype=np.int64)
+    lengths[last] = length - (times - 1) * 65_535
+    return {"value": pack(_small(value)), "length": pack(lengths.astype(np.uint16))}

@@ -1,0 +1,137 @@
+// What the page shows: the scene's arrays, decoded, and the similarity of any unit to all others.
+
+const KINDS = { i1: Int8Array, u1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array, f4: Float32Array };
+
+function decode(packed) {
+  const text = atob(packed.data);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return new KINDS[packed.kind](bytes.buffer);
+}
+
+function decodeRuns(runs, count) {
+  const value = decode(runs.value), length = decode(runs.length), mask = new Int32Array(count);
+  for (let run = 0, at = 0; run < value.length; at += length[run++]) mask.fill(value[run], at, at + length[run]);
+  return mask;
+}
+
+class Model {
+  constructor(scene) {
+    this.scene = scene;
+    const cloud = decode(scene.cloud.array), step = scene.cloud.step, count = cloud.length / 3;
+    this.x = new Float32Array(count); this.y = new Float32Array(count); this.z = new Float32Array(count);
+    for (let i = 0; i < count; i++) {
+      this.x[i] = cloud[3 * i] * step; this.y[i] = cloud[3 * i + 1] * step; this.z[i] = cloud[3 * i + 2] * step;
+    }
+    this.members = { cluster: decode(scene.members.cluster), unit: decode(scene.members.unit) };
+    this.words = scene.words;
+    this.layers = new Map(scene.layers.map((layer) => [layer.name, this.readLayer(layer)]));
+    this.stages = scene.stages.map((stage) => ({ ...stage, tint: decode(stage.tint) }));
+    this.views = scene.views.map((view) => this.readView(view));
+    this.unit = -1;
+    this.boxes = this.views.map((view) => boxesOf(view, this.words.unit.length));
+    const similar = scene.similarities;
+    if (similar) this.similar = { ...similar, features: decode(similar.features), width: similar.width };
+  }
+
+  readLayer(layer) {
+    if (layer.points) return { ...layer, line: true, points: decode(layer.points) };
+    return { ...layer, rows: layer.rows ? decode(layer.rows) : this.allRows(), code: decode(layer.code) };
+  }
+
+  allRows() {
+    return Uint32Array.from({ length: this.x.length }, (_, i) => i);
+  }
+
+  readView(view) {
+    const [width, height] = view.size, masks = {}, strokes = {};
+    for (const kind in view.masks) masks[kind] = decodeRuns(view.masks[kind], width * height);
+    for (const name in view.strokes) strokes[name] = decode(view.strokes[name]);
+    return { ...view, width, height, rows: decode(view.rows), uv: decode(view.uv), masks, strokes };
+  }
+
+  stage(name) { return this.stages.find((stage) => stage.name === name); }
+
+  // The points of one unit or cluster.
+  pointsOf(kind, number) {
+    const of = this.members[kind], found = [];
+    for (let i = 0; i < of.length; i++) if (of[i] === number) found.push(i);
+    return found;
+  }
+
+  // The camera that sees most of a unit, or -1.
+  bestView(unit) {
+    let best = -1, most = 0;
+    this.boxes.forEach((boxes, view) => { if (boxes.area[unit] > most) { most = boxes.area[unit]; best = view; } });
+    return best;
+  }
+
+  cosines(unit) {
+    const { features, width } = this.similar, count = features.length / width, found = new Float32Array(count);
+    for (let other = 0; other < count; other++) {
+      let sum = 0;
+      for (let i = 0; i < width; i++) sum += features[unit * width + i] * features[other * width + i];
+      found[other] = Math.min(1, sum);
+    }
+    return found;
+  }
+
+  // Makes `unit` the chosen one: which units stay negatives, and the layers and tint of the similarity stage.
+  choose(unit) {
+    this.unit = unit;
+    if (!this.similar) return;
+    const cosine = this.cosines(unit), keep = this.similar.keep;
+    const order = Array.from(cosine.keys()).filter((other) => other !== unit).sort((a, b) => cosine[a] - cosine[b]);
+    const negative = new Uint8Array(cosine.length);
+    order.slice(0, keep).forEach((other) => { negative[other] = 1; });
+    const edge = keep ? cosine[order[Math.min(keep, order.length) - 1]] : this.similar.low;
+    this.found = { cosine, order, negative, edge, keep: Math.min(keep, order.length) };
+    this.paint(unit);
+  }
+
+  paint(unit) {
+    const { cosine, negative, edge, keep, order } = this.found, { low, high } = this.similar, of = this.members.unit;
+    const middle = Math.max(edge, low + 1e-6), top = Math.max(high, middle + 1e-6);
+    const code = cosine.map((c) => Math.round(255 * Math.min(1, Math.max(0,
+      c < middle ? 0.5 * (c - low) / (middle - low) : 0.5 + 0.5 * (c - middle) / (top - middle)))));
+    const rows = { negatives: [], excluded: [], chosen: [] };
+    for (let i = 0; i < of.length; i++) {
+      if (of[i] < 0) continue;
+      rows[of[i] === unit ? "chosen" : negative[of[i]] ? "negatives" : "excluded"].push(i);
+    }
+    for (const name in rows) {
+      const layer = this.layers.get(name);
+      layer.rows = Uint32Array.from(rows[name]);
+      layer.code = Uint8Array.from(rows[name], (row) => (name === "chosen" ? 0 : code[of[row]]));
+      if (layer.ramp) layer.ramp = { ...layer.ramp, middle: edge };
+    }
+    this.layers.get("chosen").title = `unit ${unit}`;
+    const stage = this.stage("similarity"), colours = this.layers.get("negatives").colours, mine = this.layers.get("chosen").colours[0];
+    for (let other = 0; other < cosine.length; other++) {
+      stage.tint.set(other === unit ? [...mine, 200] : [...colours[code[other]], 170], 4 * other);
+    }
+    const others = order.length;
+    stage.caption = others ? [
+      `unit ${unit} against ${others.toLocaleString("en")} others: cosine ${cosine[order[0]].toFixed(2)} to ${cosine[order[others - 1]].toFixed(2)}`,
+      `the ${keep.toLocaleString("en")} least similar stay negatives (blue), ${(others - keep).toLocaleString("en")} are excluded (yellow)`,
+    ] : [`unit ${unit} is alone`];
+  }
+}
+
+// For every unit, how many pixels of a view it covers and their bounds.
+function boxesOf(view, units) {
+  const area = new Uint32Array(units), low = new Uint16Array(2 * units).fill(65535), high = new Uint16Array(2 * units);
+  const mask = view.masks.unit;
+  for (let y = 0, at = 0; y < view.height; y++) {
+    for (let x = 0; x < view.width; x++, at++) {
+      const unit = mask[at];
+      if (unit < 0) continue;
+      area[unit]++;
+      if (x < low[2 * unit]) low[2 * unit] = x;
+      if (y < low[2 * unit + 1]) low[2 * unit + 1] = y;
+      if (x > high[2 * unit]) high[2 * unit] = x;
+      if (y > high[2 * unit + 1]) high[2 * unit + 1] = y;
+    }
+  }
+  return { area, low, high };
+}

@@ -1,0 +1,207 @@
+"""Frames as the networks take them: points concatenated with offsets, units with shifted indices, images, pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from PIL import Image as Pictures
+from torch import Tensor
+
+from xmodal_core.errors import InputError
+from xmodal_core.types import Floats, Frame, Image, Pixels, Pooling, Units
+from xmodal_core.units.pool import image_pooling
+
+
+@dataclass(frozen=True)
+class SparseMatrix:
+    """A ``Pooling`` as tensors: ``matrix @ dense`` is its product with ``dense``, differentiable in ``dense``.
+
+    Args:
+        row, column: (K,) int64.
+        weight: (K,) float32.
+        shape: (rows, columns).
+    """
+
+    row: Tensor
+    column: Tensor
+    weight: Tensor
+    shape: tuple[int, int]
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """(rows, D) from ``dense`` (columns, D), in the type of ``dense``."""
+        # A sum of picked rows runs on every device and in half precision, where sparse products do not.
+        terms = dense[self.column] * self.weight.to(dense.dtype)[:, None]
+        return torch.zeros(self.shape[0], dense.shape[1], dtype=dense.dtype, device=dense.device).index_add(
+            0, self.row, terms
+        )
+
+    def to(self, device: torch.device | str) -> SparseMatrix:
+        """The same matrix on ``device``."""
+        row, column, weight = (t.to(device, non_blocking=True) for t in (self.row, self.column, self.weight))
+        return SparseMatrix(row, column, weight, self.shape)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One frame ready to be put into a batch.
+
+    Args:
+        name: the frame's name.
+        points: (N,3) float32 metres.
+        channels: (N,C) float32.
+        pooling: W, (U x N).
+        image_pooling: W', (U x R), over the rows of ``pixels``.
+        pixels: in pixels of ``images``.
+        images: (h,w,3) uint8 RGB, one a camera.
+    """
+
+    name: str
+    points: Floats
+    channels: Floats
+    pooling: Pooling
+    image_pooling: Pooling
+    pixels: Pixels
+    images: tuple[Image, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples one after the other.
+
+    Args:
+        names: of the B frames.
+        points: (N,3) float32 metres, all frames one after the other.
+        channels: (N,C) float32, the values of the network's ``channels``.
+        offsets: (B+1,) int64, frame b has rows offsets[b]:offsets[b+1] of ``points``.
+        pooling: W of all frames as one block-diagonal matrix, (U x N).
+        unit_offsets: (B+1,) int64, frame b has units unit_offsets[b]:unit_offsets[b+1].
+        image_pooling: W', (U x R), over the rows of ``pixel_image`` and ``pixel_uv``.
+        images: (I,3,H,W) uint8 RGB, all cameras of all frames; smaller pictures are padded with zeros at the right
+            and at the bottom, so that pixel coordinates stay as they are.
+        pixel_image: (R,) int64, the image that each row lies in.
+        pixel_uv: (R,2) float32 pixels of ``images``, centres at whole numbers.
+    """
+
+    names: tuple[str, ...]
+    points: Tensor
+    channels: Tensor
+    offsets: Tensor
+    pooling: SparseMatrix
+    unit_offsets: Tensor
+    image_pooling: SparseMatrix
+    images: Tensor
+    pixel_image: Tensor
+    pixel_uv: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on ``device``."""
+        return replace(
+            self,
+            **{field.name: getattr(self, field.name).to(device) for field in fields(self) if field.name != "names"},
+        )
+
+
+def make_example(frame: Frame, units: Units, channels: Sequence[str], image_width: int) -> Example:
+    """``frame`` and its ``units`` with the per-point ``channels`` of a network and pictures of a teacher's size.
+
+    Args:
+        frame: its pictures are read now.
+        units: as found in it.
+        channels: names of the channels, in the order in which the network takes them.
+        image_width: pictures wider than this are shrunk to it, their aspect kept.
+
+    Raises:
+        InputError: the frame lacks one of ``channels``.
+        DataError: a picture is missing or damaged.
+    """
+    shrunk = [shrink(camera.image(), image_width) for camera in frame.cameras]
+    scale = np.array([scale for _, scale in shrunk] or [1.0], dtype=np.float32)[units.pixels.camera]
+    pixels = Pixels(
+        units.pixels.point,
+        units.pixels.camera,
+        ((units.pixels.u + 0.5) * scale - 0.5).astype(np.float32),
+        ((units.pixels.v + 0.5) * scale - 0.5).astype(np.float32),
+    )
+    return Example(
+        name=frame.name,
+        points=frame.points,
+        channels=stack_channels(frame, channels),
+        pooling=units.pooling,
+        image_pooling=image_pooling(units),
+        pixels=pixels,
+        images=tuple(image for image, _ in shrunk),
+    )
+
+
+def stack_channels(frame: Frame, channels: Sequence[str]) -> Floats:
+    """(N,C) float32: the named per-point channels of ``frame``.
+
+    Raises:
+        InputError: it lacks one of them.
+    """
+    for name in channels:
+        if name not in frame.channels:
+            raise InputError(
+                f"the network wants the channel '{name}', which frame {frame.name} does not have",
+                f"it has: {', '.join(frame.channels)}; choose with --set 'network.channels=[…]'",
+            )
+    values = [frame.channels[name] for name in channels]
+    return np.stack(values, axis=1) if values else np.zeros((len(frame), 0), dtype=np.float32)
+
+
+def shrink(picture: Image, width: int) -> tuple[Image, float]:
+    """``picture`` (h,w,3) no wider than ``width``, its aspect kept, and the scale that took it there."""
+    scale = min(1.0, width / picture.shape[1])
+    if scale == 1.0:
+        return picture, 1.0
+    size = (width, max(1, round(picture.shape[0] * scale)))
+    return np.asarray(Pictures.fromarray(picture).resize(size, Pictures.Resampling.BOX)), scale
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """The batch of ``examples`` (at least one), whose networks' channels are the same."""
+    points = [len(example.points) for example in examples]
+    units = [example.pooling.shape[0] for example in examples]
+    rows = [len(example.pixels) for example in examples]
+    images = [len(example.images) for example in examples]
+    first_image = np.cumsum([0, *images])
+    pixel_image = [e.pixels.camera + first for e, first in zip(examples, first_image, strict=False)]
+    uv = [np.stack([example.pixels.u, example.pixels.v], axis=1) for example in examples]
+    return Batch(
+        names=tuple(example.name for example in examples),
+        points=torch.from_numpy(np.concatenate([example.points for example in examples])),
+        channels=torch.from_numpy(np.concatenate([example.channels for example in examples])),
+        offsets=_offsets(points),
+        pooling=_block_diagonal([example.pooling for example in examples], units, points),
+        unit_offsets=_offsets(units),
+        image_pooling=_block_diagonal([example.image_pooling for example in examples], units, rows),
+        images=_stack([image for example in examples for image in example.images]),
+        pixel_image=torch.from_numpy(np.concatenate(pixel_image)),
+        pixel_uv=torch.from_numpy(np.concatenate(uv)),
+    )
+
+
+def _offsets(sizes: Sequence[int]) -> Tensor:
+    return torch.from_numpy(np.cumsum([0, *sizes], dtype=np.int64))
+
+
+def _block_diagonal(blocks: Sequence[Pooling], rows: Sequence[int], columns: Sequence[int]) -> SparseMatrix:
+    below, right = np.cumsum([0, *rows]), np.cumsum([0, *columns])
+    return SparseMatrix(
+        torch.from_numpy(np.concatenate([b.row + first for b, first in zip(blocks, below, strict=False)])),
+        torch.from_numpy(np.concatenate([b.column + first for b, first in zip(blocks, right, strict=False)])),
+        torch.from_numpy(np.concatenate([b.weight for b in blocks])),
+        (int(below[-1]), int(right[-1])),
+    )
+
+
+def _stack(images: Sequence[Image]) -> Tensor:
+    height = max((image.shape[0] for image in images), default=1)
+    width = max((image.shape[1] for image in images), default=1)
+    stacked = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
+    for number, image in enumerate(images):
+        stacked[number, :, : image.shape[0], : image.shape[1]] = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return stacked
