@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from viz import members, stages
@@ -81,8 +83,6 @@ def _all_stages(material: stages.Material, similarity: Similarity | None) -> tup
 
 
 def _with(stage: Stage, names: tuple[str, ...]) -> Stage:
-    from dataclasses import replace
-
     return replace(stage, layers=(*names, *stage.layers))
 
 

@@ -70,9 +70,10 @@ def bounds(points: Floats, groups: Ints, count: int) -> tuple[Doubles, Doubles]:
 
 def cluster_words(frame: Frame, units: Units) -> tuple[str, ...]:
     """A line for each raw cluster: what it is, how large, and why it was rejected."""
+    sizes = _sizes(frame, units.clusters, len(units.reasons))
     return tuple(
         f"cluster {number} · {'kept' if reason == 'kept' else 'rejected: ' + REASONS[reason]} · {size}"
-        for number, (reason, size) in enumerate(zip(units.reasons, _sizes(frame, units.clusters, len(units.reasons))))
+        for number, (reason, size) in enumerate(zip(units.reasons, sizes, strict=True))
     )
 
 
@@ -95,7 +96,7 @@ def _sizes(frame: Frame, groups: Ints, count: int) -> Sequence[str]:
     distance = np.hypot(middle[:, 0], middle[:, 1])
     return [
         f"{n:,} {'point' if n == 1 else 'points'} · {x:.1f} × {y:.1f} × {z:.1f} m · {d:.0f} m away"
-        for n, (x, y, z), d in zip(number.tolist(), extent.tolist(), distance.tolist())
+        for n, (x, y, z), d in zip(number.tolist(), extent.tolist(), distance.tolist(), strict=True)
     ]
 
 

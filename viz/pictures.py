@@ -38,7 +38,7 @@ def make_views(
     spacing = angular_spacing(frame)
     distance = np.linalg.norm(frame.points, axis=1)
     views = []
-    for number, (camera, place) in enumerate(zip(frame.cameras, rig_places(frame))):
+    for number, (camera, place) in enumerate(zip(frame.cameras, rig_places(frame), strict=True)):
         picture, scale = shrink(camera.image(), WIDE if len(frame.cameras) == 1 else NARROW)
         mine = pixels.camera == number
         point = pixels.point[mine]
@@ -90,7 +90,7 @@ def angular_spacing(frame: Frame) -> tuple[float, float]:
 
 
 def rig_places(frame: Frame) -> list[tuple[int, int]]:
-    """(row, column) of each camera: those looking ahead in the upper row, those looking back below, left at the left."""
+    """(row, column) of each camera: those looking ahead above, those looking back below, left at the left."""
     left = []
     for camera in frame.cameras:
         x, y = camera.lidar_to_camera[2, :2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from viz.palette import Codes, Ramp
 from viz.scene import Emphasis, LineLayer, PointLayer, Stage
 from viz.similarity import Similarity
 from xmodal_core.types import Bools, Doubles, Frame, Ints, Units
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -222,9 +225,10 @@ def similarity(material: Material, found: Similarity, ramp: Ramp) -> tuple[Stage
     tint[:, :3] = ramp.colours[code]
     tint[:, 3] = 170
     tint[found.unit] = (*palette.rgb(palette.CHOSEN), 200)
+    left_out = units.count - 1 - found.keep
     caption = (
         f"unit {found.unit} against {units.count - 1:,} others: cosine {_span(found)}",
-        f"the {found.keep:,} least similar stay negatives (blue), {units.count - 1 - found.keep:,} are excluded (yellow)",
+        f"the {found.keep:,} least similar stay negatives (blue), {left_out:,} are excluded (yellow)",
     )
     words = "Cosine of every unit's image feature to the chosen one's; units that look alike are no negatives."
     names = tuple(layer.name for layer in layers)
@@ -266,7 +270,7 @@ def _boxes(material: Material) -> LineLayer:
     boxes = material.frame.boxes
     assert boxes is not None
     corners = box_corners(boxes)
-    # Twelve edges as two strokes and the front's cross-bar: a ring below, a ring above, four posts, heading on the floor.
+    # Twelve edges as four strokes (both rings and a post, then three posts), and the heading on the floor.
     ring = [0, 1, 2, 3, 0, 4, 5, 6, 7, 4]
     strokes, words = [], []
     for number, corner in enumerate(corners):
@@ -288,8 +292,8 @@ def _strokes(strokes: list[Doubles] | list[NDArray[np.float32]]) -> NDArray[np.f
     return np.concatenate([part for stroke in strokes for part in (stroke, end)]).astype(np.float32)
 
 
-def _of(values: NDArray[np.generic], groups: Ints) -> NDArray[np.generic]:
-    """``values`` of each point's group; of points without one, whatever type's zero."""
+def _of(values: NDArray[Value], groups: Ints) -> NDArray[Value]:
+    """``values`` of each point's group; zero or False for points without one."""
     return np.append(values, np.zeros(1, values.dtype))[groups]
 
 
