@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -139,5 +140,6 @@ def _save(kept: Path, tables: Tables) -> None:
         with partial.open("wb") as stream:
             np.savez(stream, **{field.name: getattr(tables, field.name) for field in fields(tables)})
         os.replace(partial, kept)
-    except OSError:
-        partial.unlink(missing_ok=True)  # no room or no permission: the tables are read again next time
+    except OSError:  # no room or no permission: the tables are read again next time
+        with suppress(OSError):
+            partial.unlink()

@@ -50,7 +50,7 @@ class TestRows:
     ) -> None:
         file = tmp_path / "table.json"
         file.write_text(json.dumps(table, indent=indent))
-        longest = max((len(json.dumps(row, indent=indent)) for row in table), default=1)
+        longest = max((len(json.dumps([row], indent=indent)) for row in table), default=1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_json_rows, "CHUNK", max(chunk, longest))  # a chunk is also the longest row believed
             found = list(rows(file, "a", "b"))
