@@ -67,8 +67,46 @@ def matrix(values: dict[str, Doubles], name: str, shape: tuple[int, ...], file: 
     return found.reshape(shape)
 
 
+def rotation(values: dict[str, Doubles], name: str, file: Path) -> Doubles:
+    """Entry ``name`` of a calibration file as a 3x3 rotation.
+
+    Raises:
+        DataError: it is not there, or is none.
+    """
+    return _checked_rotation(matrix(values, name, (3, 3), file), name, file)
+
+
+def rigid_rows(values: dict[str, Doubles], name: str, file: Path) -> Doubles:
+    """Entry ``name``, the upper three rows of a rigid transform, as a 4x4 matrix.
+
+    Raises:
+        DataError: it is not there, or not rigid.
+    """
+    rows = matrix(values, name, (3, 4), file)
+    return geometry.rigid(_checked_rotation(rows[:, :3], name, file), rows[:, 3])
+
+
+def projection(values: dict[str, Doubles], name: str, file: Path) -> Doubles:
+    """Entry ``name`` as the 3x4 projection of a rectified camera.
+
+    Raises:
+        DataError: it is not there, or has no focal length or another last row than 0 0 1.
+    """
+    found = matrix(values, name, (3, 4), file)
+    if found[0, 0] <= 0 or found[1, 1] <= 0 or found[1, 0] != 0 or not np.array_equal(found[2, :3], (0.0, 0.0, 1.0)):
+        raise DataError(f"'{name}' in {file} is no projection of a rectified camera", FETCH_AGAIN)
+    return found
+
+
+def _checked_rotation(found: Doubles, name: str, file: Path) -> Doubles:
+    # The files give seven digits; a digit that is wrong shows.
+    if np.abs(found @ found.T - np.eye(3)).max() > 1e-3 or np.linalg.det(found) < 0:
+        raise DataError(f"'{name}' in {file} is no rotation", FETCH_AGAIN)
+    return found
+
+
 def rectified_camera(projection: Doubles, lidar_to_rectified: Doubles) -> tuple[Doubles, Doubles]:
-    """Intrinsics (3,3) and the LiDAR-to-camera transform (4,4) of a whole 3x4 ``projection`` matrix.
+    """Intrinsics (3,3) and the LiDAR-to-camera transform (4,4) of a whole 3x4 ``projection``.
 
     ``P X = K (X + t)`` with K its left 3x3 part and t = inv(K) P[:, 3]. All of t counts, not only the baseline along x:
     real matrices shift y and z by millimetres too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -47,9 +48,12 @@ def read_tracklets(file: Path) -> list[Tracklet]:
 
 def _tracklet(item: ElementTree.Element, file: Path) -> Tracklet:
     poses = [[_number(pose, name) for name in ("tx", "ty", "tz", "rz")] for pose in item.findall("poses/item")]
+    size = (_number(item, "l"), _number(item, "w"), _number(item, "h"))
+    if min(size) <= 0:
+        raise ValueError(f"a box of size {size}")
     return Tracklet(
         kind=class_number(item.findtext("objectType", "").strip(), file),
-        size=(_number(item, "l"), _number(item, "w"), _number(item, "h")),
+        size=size,
         first=int(_number(item, "first_frame")),
         poses=np.array(poses, dtype=np.float64).reshape(-1, 4),
     )
@@ -59,7 +63,9 @@ def _number(element: ElementTree.Element, name: str) -> float:
     text = element.findtext(name)
     if text is None:
         raise ValueError(f"an item has no <{name}>")
-    return float(text)
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"<{name}> is {text}")
+    return number
 
 
 def boxes_of_frame(tracklets: list[Tracklet], number: int) -> Boxes:

@@ -87,7 +87,7 @@ class KittiObject(Dataset):
             channels=channels,
             sensor=self.sensor,
             cameras=tuple(
-                self._camera(camera, name, _kitti.matrix(values, CAMERAS[camera], (3, 4), file), lidar_to_rectified)
+                self._camera(camera, name, _kitti.projection(values, CAMERAS[camera], file), lidar_to_rectified)
                 for camera in self._wanted
             ),
             boxes=self._boxes(name, lidar_to_rectified),
@@ -138,9 +138,11 @@ def _read_labels(file: Path) -> list[_Label]:
         if not words or words[0] == "DontCare":
             continue
         try:
-            height, width, length, x, y, z, rotation_y = (float(word) for word in words[8:15])
+            height, width, length, x, y, z, rotation_y = values = [float(word) for word in words[8:15]]
         except ValueError:
             raise DataError(f"{file}, line {number} is no label of 15 values", FETCH_AGAIN) from None
+        if not np.isfinite(values).all() or min(values[:3]) <= 0:
+            raise DataError(f"{file}, line {number} is no box: {' '.join(words[8:15])}", FETCH_AGAIN)
         # (x, y, z) is the middle of the box's bottom, and y points down.
         kind = _kitti.class_number(words[0], file)
         labels.append(_Label(kind, (x, y - height / 2, z), (length, width, height), rotation_y))
@@ -154,9 +156,8 @@ def _yaw(rotation_y: float, rectified_to_lidar: Doubles) -> float:
 
 
 def _lidar_to_rectified(values: dict[str, Doubles], file: Path) -> Doubles:
-    lidar_to_camera = _kitti.matrix(values, "Tr_velo_to_cam", (3, 4), file)
-    rectify = _kitti.matrix(values, "R0_rect", (3, 3), file)
-    return geometry.rigid(rectify, np.zeros(3)) @ geometry.rigid(lidar_to_camera[:, :3], lidar_to_camera[:, 3])
+    rectify = geometry.rigid(_kitti.rotation(values, "R0_rect", file), np.zeros(3))
+    return rectify @ _kitti.rigid_rows(values, "Tr_velo_to_cam", file)
 
 
 def _frames_of_split(root: Path, split: str, hint: str) -> tuple[Path, list[str]]:

@@ -131,14 +131,14 @@ class _Drive:
         """Seconds since 1970 as the drive's list has them, else since the drive's start."""
         if self._times is None:
             return number * PERIOD
-        if number >= len(self._times):
+        if number >= len(self._times) or np.isnan(self._times[number]):
             file = self.folder / "velodyne_points" / "timestamps.txt"
-            raise DataError(f"{file} ends before frame {number}", FETCH_AGAIN)
+            raise DataError(f"{file} has no time of frame {number}", FETCH_AGAIN)
         return float(self._times[number])
 
     def camera(self, camera: str, number: int) -> Camera:
         file = self.folder.parent / "calib_cam_to_cam.txt"
-        projection = _kitti.matrix(self._cam_to_cam, f"P_rect_{camera}", (3, 4), file)
+        projection = _kitti.projection(self._cam_to_cam, f"P_rect_{camera}", file)
         width, height = (int(side) for side in _kitti.matrix(self._cam_to_cam, f"S_rect_{camera}", (2,), file))
         intrinsics, lidar_to_camera = _kitti.rectified_camera(projection, self._lidar_to_rectified)
         picture = self.folder / f"image_{camera}" / "data" / f"{number:010d}.png"
@@ -180,7 +180,7 @@ class _Drive:
     @cached_property
     def _lidar_to_rectified(self) -> Doubles:
         file = self.folder.parent / "calib_cam_to_cam.txt"
-        rectify = _kitti.matrix(self._cam_to_cam, "R_rect_00", (3, 3), file)
+        rectify = _kitti.rotation(self._cam_to_cam, "R_rect_00", file)
         return geometry.rigid(rectify, np.zeros(3)) @ _rigid_file(self.folder.parent / "calib_velo_to_cam.txt")
 
     @cached_property
@@ -217,18 +217,17 @@ def _choose(folders: list[Path], drives: tuple[str, ...]) -> list[Path]:
 
 def _rigid_file(file: Path) -> Doubles:
     values = _kitti.read_calibration(file)
-    return geometry.rigid(_kitti.matrix(values, "R", (3, 3), file), _kitti.matrix(values, "T", (3,), file))
+    return geometry.rigid(_kitti.rotation(values, "R", file), _kitti.matrix(values, "T", (3,), file))
 
 
 def _timestamps(file: Path) -> Doubles:
-    """Seconds since 1970 of a list of lines such as ``2011-09-26 13:04:32.335337762``."""
+    """Seconds since 1970 of a list of lines such as ``2011-09-26 13:04:32.335337762``; NaN for an empty line, which
+    stands for a sweep that was not recorded."""
     lines = [line.strip().replace(" ", "T") for line in read_text(file).splitlines()]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy only warns of a time zone
             times = np.array(lines, dtype="datetime64[ns]")
     except (ValueError, UserWarning, DeprecationWarning):
-        times = np.array(["NaT"], dtype="datetime64[ns]")
-    if np.isnat(times).any():
-        raise DataError(f"{file} is no list of dates and times, one a line", FETCH_AGAIN)
-    return np.asarray(times.astype(np.int64) * 1e-9, dtype=np.float64)
+        raise DataError(f"{file} is no list of dates and times, one a line", FETCH_AGAIN) from None
+    return np.where(np.isnat(times), np.nan, times.astype(np.int64) * 1e-9)

@@ -1,0 +1,112 @@
+"""Where nuScenes' reader finds its files, and which scenes a split has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xmodal_core.datasets import _nuscenes_example, open_dataset
+from xmodal_core.errors import DataError, InputError
+
+Root = Callable[[str], Path]
+VERSION = _nuscenes_example.VERSION
+
+
+@pytest.fixture
+def root(example_root: Root) -> Path:
+    return example_root("nuscenes")
+
+
+@pytest.fixture
+def copy(example_copy: Root) -> Path:
+    return example_copy("nuscenes")
+
+
+class TestFolders:
+    def test_the_version_is_found_and_may_be_the_root_itself(self, root: Path) -> None:
+        dataset = open_dataset("nuscenes", root / VERSION)
+        assert dataset.root == root
+        assert len(dataset.frame(0)) > 1000
+
+    def test_several_versions_are_listed(self, copy: Path) -> None:
+        (copy / "v1.0-other").mkdir()
+        with pytest.raises(InputError, match=r"several versions: v1.0-mini, v1.0-other.*dataset\.version"):
+            open_dataset("nuscenes", copy)
+        assert len(open_dataset("nuscenes", copy, {"version": VERSION})) == 2
+
+    def test_an_unknown_version_is_refused_with_what_is_there(self, root: Path) -> None:
+        with pytest.raises(DataError, match=r"no folder v1.0-test.*v1.0-mini"):
+            open_dataset("nuscenes", root, {"version": "v1.0-test"})
+
+    def test_a_missing_table_is_named(self, copy: Path) -> None:
+        (copy / VERSION / "ego_pose.json").unlink()
+        with pytest.raises(DataError, match=r"ego_pose\.json is missing"):
+            open_dataset("nuscenes", copy)
+
+    def test_a_keyframe_whose_sweep_is_absent_is_an_error_or_skipped(self, copy: Path) -> None:
+        dataset = open_dataset("nuscenes", copy)
+        kept = dataset.name(1)
+        lost = sorted((copy / "samples" / "LIDAR_TOP").iterdir())[0]
+        lost.unlink()
+        with pytest.raises(DataError, match=rf"{lost.name} is missing.*skip_missing=true"):
+            dataset.frame(0)
+        partial = open_dataset("nuscenes", copy, {"skip_missing": True})
+        assert [partial.name(index) for index in range(len(partial))] == [kept]
+
+    def test_a_download_without_any_sweep_is_an_error_even_when_skipping(self, copy: Path) -> None:
+        for file in (copy / "samples" / "LIDAR_TOP").iterdir():
+            file.unlink()
+        with pytest.raises(DataError, match=r"no keyframe to read"):
+            open_dataset("nuscenes", copy, {"skip_missing": True})
+
+
+class TestSplits:
+    def test_the_official_lists_are_whole(self) -> None:
+        from xmodal_core.datasets._nuscenes_splits import OFFICIAL
+
+        lists = json.loads(OFFICIAL.read_text())
+        sizes = {name: len(set(scenes)) for name, scenes in lists.items()}
+        assert sizes == {
+            "train": 700,
+            "train_detect": 350,
+            "train_track": 350,
+            "val": 150,
+            "test": 150,
+            "mini_train": 8,
+            "mini_val": 2,
+        }
+        assert not set(lists["train"]) & set(lists["val"])
+        assert set(lists["train"]) == set(lists["train_detect"]) | set(lists["train_track"])
+        # A trap of the release: two scenes of mini_train are validation scenes of the full one.
+        assert set(lists["mini_train"]) & set(lists["val"]) == {"scene-0553", "scene-0796"}
+
+    @pytest.mark.parametrize("split", ["auto", "all", "mini_train", "train", "train_detect"])
+    def test_the_examples_scene_is_in_its_splits(self, root: Path, split: str) -> None:
+        assert len(open_dataset("nuscenes", root, {"split": split})) == 2
+
+    def test_a_split_without_a_scene_there_says_which_have(self, root: Path) -> None:
+        with pytest.raises(InputError, match=r"split 'val' has no scene in .*v1.0-mini.*all, train, mini_train"):
+            open_dataset("nuscenes", root, {"split": "val"})
+
+    def test_own_splits_are_read(self, copy: Path) -> None:
+        (copy / VERSION / "splits.json").write_text('{"mine": ["scene-0061"], "none": []}')
+        assert len(open_dataset("nuscenes", copy, {"split": "mine"})) == 2
+        with pytest.raises(InputError, match=r"known: .*mine"):
+            open_dataset("nuscenes", copy, {"split": "yours"})
+
+    @pytest.mark.parametrize("text", ["[1, 2]", "{", '{"a": 3}'])
+    def test_damaged_own_splits_are_named(self, copy: Path, text: str) -> None:
+        (copy / VERSION / "splits.json").write_text(text)
+        with pytest.raises(DataError, match=r"splits\.json is no list of splits"):
+            open_dataset("nuscenes", copy, {"split": "mini_train"})
+
+    def test_scenes_are_sorted_by_name_and_frames_by_time(self, copy: Path) -> None:
+        table = copy / VERSION / "sample.json"
+        table.write_text(json.dumps(json.loads(table.read_text())[::-1]))
+        dataset = open_dataset("nuscenes", copy)
+        assert [dataset.name(index) for index in range(2)] == [
+            _nuscenes_example.token("sample", key) for key in range(2)
+        ]
