@@ -7,19 +7,29 @@ from typing import Any
 
 from xmodal_core import plugins
 from xmodal_core.config import validate
-from xmodal_core.images.base import Teacher
+from xmodal_core.images._units import unit_features, unit_image_features
+from xmodal_core.images.base import OnProgress, Teacher
 
-__all__ = ["Teacher", "load_teacher"]
+__all__ = ["OnProgress", "Teacher", "load_teacher", "unit_features", "unit_image_features"]
 
 
-def load_teacher(name: str, settings: Mapping[str, Any] | None = None) -> Teacher:
+def load_teacher(
+    name: str, settings: Mapping[str, Any] | None = None, on_progress: OnProgress | None = None
+) -> Teacher:
     """The teacher ``name`` with its weights, frozen and in eval mode; ``settings`` are its own options.
+
+    Args:
+        name: of the plugin.
+        settings: its options.
+        on_progress: called with (bytes done, bytes in all) while weights are downloaded for the first time.
 
     Raises:
         InputError: the name or an option is unknown, or a value is out of bounds.
-        DataError: its weights are missing or damaged.
+        DataError: its weights are missing, damaged or another network's.
+        RunError: its weights cannot be downloaded.
     """
     kind = plugins.load(plugins.TEACHER, name)
     config = validate(kind.Config, dict(settings or {}), "teacher", name)
+    kind.prepare(config, on_progress)
     teacher: Teacher = kind(config)
     return teacher

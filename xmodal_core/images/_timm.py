@@ -1,0 +1,84 @@
+"""Teachers whose networks are timm's: normalised pictures in, the maps of the chosen strides out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import timm
+import torch
+from pydantic import field_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xmodal_core.config import setting
+from xmodal_core.images.base import Teacher, TeacherConfig
+
+Stride = Literal[2, 4, 8, 16, 32]
+
+
+class TimmConfig(TeacherConfig):
+    """What the settings of these teachers share."""
+
+    strides: tuple[Stride, ...] = setting(
+        (4, 8, 16), "strides of the feature maps whose values are put side by side: one or more of 2, 4, 8, 16, 32"
+    )
+    seed: int = setting(0, "what random weights are drawn from (weights=random)", ge=0, le=2**31 - 1)
+
+    @field_validator("strides")
+    @classmethod
+    def _ascending(cls, strides: tuple[Stride, ...]) -> tuple[Stride, ...]:
+        if not strides:
+            raise ValueError("give at least one stride, e.g. [4, 8, 16]")
+        return tuple(sorted(set(strides)))
+
+
+def build(architecture: str, seed: int, **options: Any) -> nn.Module:
+    """Timm's network ``architecture`` with weights drawn from ``seed``; the global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network: nn.Module = timm.create_model(architecture, pretrained=False, **options)
+    return network
+
+
+class TimmTeacher(Teacher):
+    """A timm network as a teacher.
+
+    Args:
+        config: its settings.
+        network: the whole network, its weights loaded; what lies behind the coarsest level is cut off.
+        mean, std: three numbers each, by which pictures in 0..1 are normalised.
+        shift: where cell 0 of the level of stride s looks, as a share of s - 1: 0 for convolutions padded alike on
+            both sides; 1 for TensorFlow's "SAME", which pads even sizes at the right and at the bottom only.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, config: TimmConfig, network: Any, mean: Sequence[float], std: Sequence[float], shift: float
+    ) -> None:
+        super().__init__(config)
+        level = {info["reduction"]: number for number, info in enumerate(network.feature_info)}
+        self.levels = [level[stride] for stride in config.strides]
+        self.strides = tuple(config.strides)
+        self.channels = tuple(int(network.feature_info[number]["num_chs"]) for number in self.levels)
+        self.origins = tuple(shift * (stride - 1) for stride in config.strides)
+        network.prune_intermediate_layers(self.levels, prune_head=True)
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.requires_grad_(False)
+        self.eval()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> list[Tensor]:
+        height, width = images.shape[-2:]
+        # "SAME" pads even and odd sizes differently; sizes that all strides divide keep ``origins`` true for any image.
+        coarsest = self.strides[-1]
+        padded = F.pad((images - self.mean) / self.std, (0, -width % coarsest, 0, -height % coarsest))
+        maps = self.network.forward_intermediates(padded, indices=self.levels, stop_early=True, intermediates_only=True)
+        return [
+            level[..., : -(-height // stride), : -(-width // stride)]
+            for level, stride in zip(maps, self.strides, strict=True)
+        ]

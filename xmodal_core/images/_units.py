@@ -1,0 +1,104 @@
+"""The image feature of every unit: a teacher's maps read bilinearly at pixels and pooled with W'."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from xmodal_core.images.base import Teacher
+from xmodal_core.types import Floats, Frame, Units
+
+if TYPE_CHECKING:
+    from xmodal_core.train.batch import Batch, SparseMatrix
+
+
+Standardise = Literal["frame", "batch", "none"]
+
+
+@torch.no_grad()
+def unit_features(batch: Batch, teacher: Teacher, standardise: Standardise = "frame") -> Tensor:
+    """(U, teacher.width) float32: what ``teacher`` sees of every unit of ``batch``, all levels side by side.
+
+    Args:
+        batch: on the teacher's device.
+        teacher: whose maps are read.
+        standardise: bring every channel to mean 0 and deviation 1 over the units of a frame or of the batch. Without,
+            the few channels of large values decide alone how alike two units are.
+    """
+    maps = teacher(batch.images.float() / 255)
+    read = [
+        pool_map(level.float(), stride, origin, batch.image_pooling, batch.pixel_image, batch.pixel_uv)
+        for level, stride, origin in zip(maps, teacher.strides, teacher.origins, strict=True)
+    ]
+    features = torch.cat(read, dim=1)
+    if standardise == "none":
+        return features
+    if standardise == "batch":
+        return _standard(features)
+    return torch.cat([_standard(features[begin:end]) for begin, end in pairwise(batch.unit_offsets.tolist())])
+
+
+def _standard(features: Tensor) -> Tensor:
+    variance, mean = torch.var_mean(features, dim=0, correction=0)
+    return (features - mean) * (variance + 1e-5).rsqrt()
+
+
+def unit_image_features(frame: Frame, units: Units, teacher: Teacher, standardise: Standardise = "frame") -> Floats:
+    """(U, teacher.width) float32: the image features of ``units``, made as pre-training makes them.
+
+    Raises:
+        DataError: a picture of ``frame`` is missing or damaged.
+    """
+    from xmodal_core.train.batch import collate, make_example
+
+    if not units.count:
+        return np.zeros((0, teacher.width), dtype=np.float32)
+    example = make_example(frame, units, (), teacher.config.image_width)
+    device = next(teacher.parameters()).device
+    features: Floats = unit_features(collate([example]).to(device), teacher, standardise).cpu().numpy()
+    return features
+
+
+def pool_map(level: Tensor, stride: int, origin: float, pooling: SparseMatrix, image: Tensor, uv: Tensor) -> Tensor:
+    """(U,C): ``pooling`` times ``level`` read bilinearly at pixels.
+
+    The four cells of every pixel are folded into the sparse matrix, so that the pixels' own features, rows of
+    ``pooling`` x C, never exist. Beyond the outermost cells' centres the map goes on as it ends.
+
+    Args:
+        level: (I,C,h,w) map of every image.
+        stride, origin: its cell (i, j) looks at pixel (origin + j stride, origin + i stride).
+        pooling: (U x R), its rows in ascending order.
+        image: (R,) int64, the image of every pixel.
+        uv: (R,2) float32 pixels, centres at whole numbers.
+    """
+    images, channels, height, width = level.shape
+    cells, shares = bilinear(uv, stride, origin, height, width)
+    cells = cells + (image * (height * width))[:, None]
+    pixel, row = pooling.column, pooling.row
+    first = torch.searchsorted(row, torch.arange(pooling.shape[0], device=row.device))
+    return F.embedding_bag(
+        cells[pixel].reshape(-1),
+        level.permute(0, 2, 3, 1).reshape(images * height * width, channels),
+        first * 4,
+        mode="sum",
+        per_sample_weights=(shares[pixel] * pooling.weight[:, None]).to(level.dtype).reshape(-1),
+    )
+
+
+def bilinear(uv: Tensor, stride: int, origin: float, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """The four cells around each pixel ``uv`` (R,2): their numbers (R,4) int64 in a ``height`` x ``width`` map, row by
+    row, and their shares (R,4), which sum to 1."""
+    size = torch.tensor([width, height], device=uv.device)
+    place = ((uv - origin) / stride).clamp(min=0).minimum((size - 1).to(uv.dtype))
+    low = place.floor().long()
+    high = (low + 1).minimum(size - 1)
+    (right, down), (left, up) = (place - low).unbind(1), (1 - (place - low)).unbind(1)
+    (x0, y0), (x1, y1) = low.unbind(1), high.unbind(1)
+    cells = torch.stack([y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1], dim=1)
+    return cells, torch.stack([up * left, up * right, down * left, down * right], dim=1)

@@ -1,0 +1,74 @@
+"""Weights of a teacher from a file: the whole network's or none."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xmodal_core.errors import DataError
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """What ``torch.save`` wrote into ``file``; nothing in it is executed.
+
+    Raises:
+        DataError: there is no such file, or it is damaged or not a checkpoint.
+    """
+    if not file.is_file():
+        raise DataError(f"no weights at {file}", "check the path (setting teacher.weights_file)")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{file} is damaged or not a PyTorch checkpoint: {reason}", "copy it again") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{file} holds no named tensors, but {type(content).__name__}", "give a state_dict")
+    return content
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Load ``tensors`` into ``network``: all of them, and every one that it has.
+
+    Raises:
+        DataError: a tensor is missing, unknown or of another shape; nothing is loaded then.
+    """
+    expected = network.state_dict()
+    missing = [name for name in expected if name not in tensors]
+    surplus = [name for name in tensors if name not in expected]
+    shapes = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
+    if missing or surplus or shapes:
+        named = [
+            f"{len(names)} {what} ({names[0]} …)"
+            for names, what in ((missing, "missing"), (surplus, "unknown"), (shapes, "of another shape"))
+            if names
+        ]
+        raise DataError(
+            f"{file} belongs to another network: of {len(expected)} tensors {', '.join(named)}",
+            f"give a file of the {type(network).__name__} that this teacher is",
+        )
+    network.load_state_dict(tensors)
+
+
+def check_sha256(file: Path, wanted: str) -> None:
+    """Raise DataError unless the SHA-256 of ``file`` begins with the hexadecimal digits ``wanted``."""
+    found = sha256(file)
+    if not found.startswith(wanted.lower()):
+        raise DataError(
+            f"{file} is not the file it should be: its SHA-256 is {found}, not {wanted}",
+            "delete it and get it again; it is damaged or another version",
+        )
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of ``file`` as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
