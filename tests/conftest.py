@@ -9,6 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first call of a compiled function compiles it: a deadline would measure the compiler, or the machine's other work.
+settings.register_profile("xmodal", deadline=None)
+settings.load_profile("xmodal")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xmodal_core.types import Bools, Boxes, Camera, Doubles, Floats, Pixels, Projection
+from xmodal_core.types import Bools, Boxes, Camera, Doubles, Floats, Lens, Pixels, Projection
 
 
 def rigid(rotation: Doubles, translation: Sequence[float] | Doubles) -> Doubles:
@@ -85,15 +85,20 @@ def project(camera: Camera, points: Floats, *, min_depth: float = 1.0, border: f
 
 
 def _distort(camera: Camera, x: Floats, y: Floats, front: Bools) -> tuple[Floats, Floats, Bools]:
-    # Far outside the picture the polynomial folds back into it; a radial factor away from 1 marks that region
-    # (the Waymo camera model draws the same line at 0.8 and 1.2).
     lens = camera.lens
     r2 = x * x + y * y
+    front = front & (r2 < _turning_point(lens))
     radial = 1 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))
-    front = front & (radial > 0.4) & (radial < 1.6) & (r2 < 9.0)
     u = x * radial + 2 * lens.p1 * x * y + lens.p2 * (r2 + 2 * x * x)
     v = y * radial + lens.p1 * (r2 + 2 * y * y) + 2 * lens.p2 * x * y
     return u, v, front
+
+
+def _turning_point(lens: Lens) -> float:
+    """The squared distance from the axis, at depth 1, from which on the radial polynomial r (1 + k1 r^2 + …) falls:
+    what lies farther out would come back into the picture."""
+    roots = np.roots([7 * lens.k3, 5 * lens.k2, 3 * lens.k1, 1.0])  # of the derivative, in r^2
+    return float(min((root.real for root in roots if root.real > 0 and abs(root.imag) < 1e-9), default=np.inf))
 
 
 def pixels(cameras: Sequence[Camera], points: Floats, *, min_depth: float = 1.0, border: float = 1.0) -> Pixels:

@@ -6,13 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from xmodal_core.types import Camera, Floats, Frame, Sensor
-
-# The first call of a compiled function compiles it: a deadline would measure the compiler.
-settings.register_profile("compiled", deadline=None)
-settings.load_profile("compiled")
 
 SENSOR = Sensor("made-up", 64, (1.0, 0.0), None, 1.0)
 Height = Callable[[np.ndarray, np.ndarray], np.ndarray]
