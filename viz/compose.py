@@ -12,7 +12,7 @@ from viz.scene import ALL, Kind, PointLayer, Scene, Similarities, Stage
 from viz.similarity import Similarity, compact
 from viz.thin import LIMIT, thin
 from xmodal_core.errors import InputError
-from xmodal_core.types import Frame, Ints, Units
+from xmodal_core.types import Floats, Frame, Ints, Units
 
 STAGES = ("sweep", "ground", "seeds", "instances", "units", "similarity")
 
@@ -47,14 +47,16 @@ def compose(
     owner = members.unit_of_points(units)
     rows = thin([owner, units.clusters], units.seeds, units.ground, limit=limit)
     material = stages.gather(frame, units, rows, owner)
-    steps, layers = _all_stages(material, similarity)
+    similarities = _similarities(similarity)
+    steps, layers = _all_stages(material, similarity, similarities)
     around = stages.surroundings(material)
     everywhere = tuple(layer.name for layer in around)
     groups: dict[Kind, Ints] = {"cluster": units.clusters, "unit": owner}
     wireframes = [layer for layer in around if layer.name == "boxes"]
+    title = title or (frame.scene if frame.scene and frame.scene not in frame.name else frame.name)
     return Scene(
-        title=title or frame.name,
-        subtitle=_subtitle(frame),
+        title=title,
+        subtitle=_subtitle(frame, title),
         facts=_facts(frame, units),
         cloud=frame.points[rows],
         total=len(frame),
@@ -69,16 +71,18 @@ def compose(
         views=make_views(frame, units.pixels, rows, groups, wireframes),
         stages=tuple(_with(step, everywhere) for step in steps),
         opening=stage,
-        similarities=_similarities(similarity),
+        similarities=similarities,
     )
 
 
-def _all_stages(material: stages.Material, similarity: Similarity | None) -> tuple[list[Stage], list[PointLayer]]:
+def _all_stages(
+    material: stages.Material, similarity: Similarity | None, similarities: Similarities | None
+) -> tuple[list[Stage], list[PointLayer]]:
     makers = (stages.sweep, stages.ground, stages.seeds, stages.instances, stages.final_units)
     made = [make(material) for make in makers]
     if similarity is not None:
-        ramp = stages.similarity_ramp(similarity, *_span(similarity))
-        made.append(stages.similarity(material, similarity, ramp))
+        low, high = (similarities.low, similarities.high) if similarities else _span(similarity.cosine)
+        made.append(stages.similarity(material, similarity, stages.similarity_ramp(similarity, low, high)))
     return [stage for stage, _ in made], [layer for _, layers in made for layer in layers]
 
 
@@ -86,26 +90,32 @@ def _with(stage: Stage, names: tuple[str, ...]) -> Stage:
     return replace(stage, layers=(*names, *stage.layers))
 
 
-def _span(similarity: Similarity) -> tuple[float, float]:
-    """The ends of the colour scale: over all pairs where they can be compared, so that units share one scale."""
-    cosine = similarity.cosine
-    if similarity.features is not None:
-        vectors = compact(similarity.features[:: max(1, len(similarity.features) // 500)])
-        cosine = (vectors @ vectors.T).astype(np.float32).ravel()
-    low, high = np.percentile(np.delete(cosine, similarity.unit) if cosine.size > 1 else cosine, [1, 99.5])
+def _span(cosine: Floats) -> tuple[float, float]:
+    """The ends of the colour scale; few units are below or above."""
+    low, high = np.percentile(cosine, [1, 99])
     return float(low), float(high)
 
 
 def _similarities(similarity: Similarity | None) -> Similarities | None:
+    """What any unit is compared by, with one scale for all of them."""
     if similarity is None or similarity.features is None:
         return None
-    low, high = _span(similarity)
-    return Similarities(similarity.unit, compact(similarity.features), similarity.keep, low, high)
+    vectors = compact(similarity.features)
+    some = vectors[:: max(1, len(vectors) // 500)]
+    pairs = (some @ some.T)[~np.eye(len(some), dtype=np.bool_)]
+    low, high = _span(pairs if len(pairs) else similarity.cosine)
+    least = similarity.least or similarity.keep
+    return Similarities(similarity.unit, vectors, least, low, high, similarity.literal)
 
 
-def _subtitle(frame: Frame) -> str:
-    parts = [frame.name, frame.scene if frame.scene not in frame.name else "", f"{frame.sensor.name}"]
-    return " · ".join(part for part in parts if part)
+def _subtitle(frame: Frame, title: str) -> str:
+    """The frame's and the scene's names, as far as they are not said yet, and the sensor's."""
+    said, parts = title, []
+    for part in (frame.name, frame.scene, frame.sensor.name):
+        if part and part not in said:
+            parts.append(part)
+            said = f"{said} {part}"
+    return " · ".join(parts)
 
 
 def _facts(frame: Frame, units: Units) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from xmodal_core.geometry import points_in_box
 from xmodal_core.types import Doubles, Floats, Frame, Ints, Units
 
 REASONS = {
@@ -82,11 +83,36 @@ def unit_words(frame: Frame, units: Units, owner: Ints) -> tuple[str, ...]:
     seeds = np.bincount(units.unit, minlength=units.count)
     merged = units.merged
     lines = []
-    for number, size in enumerate(_sizes(frame, owner, units.count)):
-        kind = "instance" if merged[number] else "neighbours"
-        plural = "seed" if seeds[number] == 1 else "seeds"
-        lines.append(f"unit {number} · {kind}, {seeds[number]} {plural} · {size}")
+    described = zip(_sizes(frame, owner, units.count), labels(frame, owner, units.count), strict=True)
+    for number, (size, label) in enumerate(described):
+        kind = "instance" if merged[number] else "seed with neighbours"
+        of = f" of {seeds[number]} {'seed' if seeds[number] == 1 else 'seeds'}" if merged[number] else ""
+        lines.append(f"unit {number} · {kind}{of} · {size}" + (f" · labelled {label}" if label else ""))
     return tuple(lines)
+
+
+def labels(frame: Frame, groups: Ints, count: int) -> tuple[str, ...]:
+    """What the data's labels call each group: the class of most of its points, by boxes or else by point; or ""."""
+    if frame.boxes is not None and len(frame.boxes):
+        classes, label = frame.boxes.classes, _label_by_boxes(frame)
+    elif frame.semantic is not None:
+        classes, label = frame.semantic.classes, np.where(frame.semantic.label > 0, frame.semantic.label, -1)
+    else:
+        return ("",) * count
+    inside = groups >= 0
+    # One column more for points without a label: where they are most, the group has none.
+    votes = np.zeros((count, len(classes) + 1), dtype=np.int64)
+    np.add.at(votes, (groups[inside], label[inside]), 1)
+    return tuple((*classes, "")[winner] for winner in votes.argmax(axis=1))
+
+
+def _label_by_boxes(frame: Frame) -> Ints:
+    """(N,) the class of the box around each point, -1 outside all."""
+    label = np.full(len(frame), -1, dtype=np.int64)
+    assert frame.boxes is not None
+    for number in range(len(frame.boxes)):
+        label[points_in_box(frame.points, frame.boxes, number, margin=0.1)] = frame.boxes.label[number]
+    return label
 
 
 def _sizes(frame: Frame, groups: Ints, count: int) -> Sequence[str]:
@@ -100,9 +126,16 @@ def _sizes(frame: Frame, groups: Ints, count: int) -> Sequence[str]:
     ]
 
 
-def telling_unit(units: Units) -> int:
-    """The unit to compare with all others where nobody named one: the instance most often seen, -1 without units."""
+def telling_unit(frame: Frame, units: Units) -> int:
+    """The unit to compare with all others where nobody named one; -1 without units.
+
+    The one most often seen among the instances of a vehicle's size; else among all instances, or all units.
+    """
     if units.count == 0:
         return -1
-    seen = np.bincount(unit_of_points(units)[units.pixels.point] + 1, minlength=units.count + 1)[1:]
-    return int(np.argmax(seen + (len(units.pixels) + 1) * units.merged))
+    owner = unit_of_points(units)
+    low, high = bounds(frame.points, owner, units.count)
+    long, tall = (high - low)[:, :2].max(axis=1), (high - low)[:, 2]
+    like_a_vehicle = units.merged & (long > 1.2) & (long < 7.0) & (tall > 0.7) & (tall < 4.0)
+    seen = np.bincount(owner[units.pixels.point] + 1, minlength=units.count + 1)[1:]
+    return int(np.argmax(seen + (len(units.pixels) + 1) * (units.merged.astype(np.int64) + like_a_vehicle)))

@@ -40,24 +40,31 @@ VEHICLE = "#f2f4f7"
 CHOSEN = "#ff4fa3"
 
 HEIGHT = ("#4a4fb0", "#2f7fc0", "#1fa7a4", "#63c56b", "#c5d94a", "#ffe45c")
-INTENSITY = ("#3b4a6b", "#5b6f95", "#9a93a6", "#dca98a", "#ffd9a0", "#fff7e6")
-COSINE = ("#2f6fe4", "#5c8fe0", "#8ba3c9", "#a9a9a9", "#d0a95f", "#f2b632", "#ffe14d")
-"""Blue below, grey at, and yellow above the middle: lightness rises all the way, so it reads without hue as well."""
+BELOW, ABOVE = ("#2257d6", "#3f7be6", "#7fa8e8", "#b4c6e0"), ("#c98a3a", "#e8a52c", "#fbc62f", "#ffe85a")
+"""Two sides of an edge that matters: cool below it, warm above, with a jump between."""
 
 RAMP_STEPS = 256
 
 
-def spread(anchors: tuple[str, ...]) -> Colours:
-    """A ramp of 256 colours through ``anchors`` at equal distances, (256,3) uint8."""
+def spread(anchors: tuple[str, ...], steps: int = RAMP_STEPS) -> Colours:
+    """A ramp of ``steps`` colours through ``anchors`` at equal distances, (steps,3) uint8."""
     stops = table(*anchors).astype(np.float64)
-    at = np.linspace(0, len(stops) - 1, RAMP_STEPS)
+    at = np.linspace(0, len(stops) - 1, steps)
     channels = [np.interp(at, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
     return np.round(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def split(below: tuple[str, ...], above: tuple[str, ...]) -> Colours:
+    """A ramp of 256 colours, half of them through ``below``, half through ``above``, (256,3) uint8."""
+    half = RAMP_STEPS // 2
+    return np.concatenate([spread(below, half), spread(above, half)])
 
 
 @dataclass(frozen=True)
 class Ramp:
     """A measure as colour: ``low`` is the first colour, ``high`` the last, and ``middle``, where given, the middle one.
+
+    A value at ``middle`` still has a colour of the lower half.
 
     Args:
         colours: (256,3) uint8.
@@ -75,7 +82,8 @@ class Ramp:
         """The rows of ``colours`` for ``values`` of any shape; values outside take the nearer end."""
         middle = (self.low + self.high) / 2 if self.middle is None else self.middle
         at = np.interp(values, *_increasing((self.low, middle, self.high)))
-        return np.round(at * (len(self.colours) - 1)).astype(np.uint8)
+        # The last step down to the middle and the first above it are apart: 0.5 is of the lower half.
+        return np.ceil(at * len(self.colours) - 1).clip(0).astype(np.uint8)
 
 
 def _increasing(ends: tuple[float, float, float]) -> tuple[list[float], list[float]]:

@@ -145,8 +145,9 @@ class Similarities:
     Args:
         unit: the one chosen now.
         features: (U,d) float32; the inner product of two rows is the units' cosine similarity.
-        keep: how many least similar units stay negatives.
+        keep: L, how many least similar units stay negatives; all as similar as the L-th do.
         low, high: the cosines at the ends of the colour scale; its middle is the highest kept cosine.
+        literal: those as similar as the L-th, it included, do not.
     """
 
     unit: int
@@ -154,6 +155,7 @@ class Similarities:
     keep: int
     low: float
     high: float
+    literal: bool = False
 
 
 @dataclass(frozen=True)

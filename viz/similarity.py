@@ -18,12 +18,16 @@ class Similarity:
         cosine: (U,) float32 similarity of each unit to it.
         negatives: (U,) bool, the least similar units, which stay negatives; never the unit itself.
         features: (U,D) float32 image features, where any other unit is to be choosable too.
+        least: L, how many least similar units of any unit stay negatives; 0: as many as ``negatives`` has.
+        literal: the paper's reading, without the L-th; see ``compare``.
     """
 
     unit: int
     cosine: Floats
     negatives: Bools
     features: Floats | None = None
+    least: int = 0
+    literal: bool = False
 
     def __post_init__(self) -> None:
         if not self.cosine.shape == self.negatives.shape or not 0 <= self.unit < len(self.cosine):
@@ -31,26 +35,29 @@ class Similarity:
 
     @property
     def keep(self) -> int:
-        """L, how many units stay negatives."""
+        """How many units stay negatives."""
         return int(np.count_nonzero(self.negatives))
 
 
-def compare(features: Floats, unit: int, keep: int | float) -> Similarity:
-    """Unit number ``unit`` against all others.
+def compare(features: Floats, unit: int, negatives: float, *, literal: bool = False) -> Similarity:
+    """Unit number ``unit`` against all others, as ``xmodal_core.objectives.balance`` compares them in training.
 
     Args:
         features: (U,D) image features of the units.
         unit: the chosen one.
-        keep: L, how many least similar units stay negatives; a fraction below 1 is a share of the others.
+        negatives: L, how many least similar units stay negatives; below 1 a share of the others. At least one does.
+        literal: the paper's formula, which leaves out the L-th. Otherwise the L-th is a negative too, and so is every
+            unit as similar as it.
     """
-    others = len(features) - 1
-    count = min(others, round(keep * others) if isinstance(keep, float) and keep < 1 else int(keep))
     directions = unit_length(features)
     cosine = np.clip(directions @ directions[unit], -1, 1).astype(np.float32)
-    order = np.argsort(np.where(np.arange(len(cosine)) == unit, np.inf, cosine), kind="stable")
-    negatives = np.zeros(len(cosine), dtype=np.bool_)
-    negatives[order[:count]] = True
-    return Similarity(unit, cosine, negatives, features)
+    others = len(features) - 1
+    if others < 1:
+        return Similarity(unit, cosine, np.zeros(len(cosine), dtype=np.bool_), features, 0, literal)
+    least = min(max(round(negatives * others) if negatives < 1 else int(negatives), 1), others)
+    alone = np.where(np.arange(len(cosine)) == unit, np.inf, cosine)
+    edge = np.partition(alone, least - 1)[least - 1]
+    return Similarity(unit, cosine, (alone < edge) if literal else (alone <= edge), features, least, literal)
 
 
 def unit_length(features: Floats) -> Floats:

@@ -14,9 +14,13 @@ from viz import members, palette
 from viz.palette import Codes, Ramp
 from viz.scene import Emphasis, LineLayer, PointLayer, Stage
 from viz.similarity import Similarity
+from xmodal_core.geometry import box_corners
 from xmodal_core.types import Bools, Doubles, Frame, Ints, Units
 
 Value = TypeVar("Value", bound=np.generic)
+
+QUIET_GROUND = "#5b5148"
+"""The ground where it is not what a stage is about."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def seeds(material: Material) -> tuple[Stage, list[PointLayer]]:
     chosen[units.seeds] = True
     rest = ~pooled & ~units.ground
     layers = [
-        material.layer("seeds.ground", "ground", units.ground, "#5b5148", "quiet"),
+        material.layer("seeds.ground", "ground", units.ground, QUIET_GROUND, "quiet"),
         material.layer("seeds.rest", "in no seed's context", rest, palette.QUIET, "quiet"),
         material.coloured("context", "context of a seed", pooled & ~chosen, _nearest_seed(material)),
         material.layer("seeds", "seed", chosen, palette.SEED, "marker"),
@@ -145,7 +149,7 @@ def instances(material: Material) -> tuple[Stage, list[PointLayer]]:
     kept = reason_of == "kept"
     counts = Counter(units.reasons)
     layers = [
-        material.layer("instances.ground", "ground", units.ground, "#5b5148", "quiet"),
+        material.layer("instances.ground", "ground", units.ground, QUIET_GROUND, "quiet"),
         material.coloured("kept", f"kept: {counts['kept']:,}", kept, _of(material.cluster_colour, units.clusters)),
     ]
     greys = {
@@ -176,44 +180,47 @@ def instances(material: Material) -> tuple[Stage, list[PointLayer]]:
 
 
 def final_units(material: Material) -> tuple[Stage, list[PointLayer]]:
-    """Step 5: the units, merged instances beside the units of single seeds."""
+    """Step 5: the units, instances beside single seeds with their neighbours."""
     units = material.units
     code = _of(material.unit_colour, material.owner)
     merged = _of(units.merged, material.owner) & (material.owner >= 0)
     single = (material.owner >= 0) & ~merged
-    chosen = np.zeros_like(merged)
-    chosen[units.seeds] = True
     instances_count = int(units.merged.sum())
     rest = units.count - instances_count
     layers = [
-        material.layer("units.ground", "ground", units.ground, "#5b5148", "quiet"),
+        material.layer("units.ground", "ground", units.ground, QUIET_GROUND, "quiet"),
         material.layer("units.rest", "in no unit", (material.owner < 0) & ~units.ground, palette.QUIET, "quiet"),
-        material.coloured("neighbours", f"single seeds with their neighbours: {rest:,}", single, code),
+        material.coloured("neighbours", f"single seeds with neighbours: {rest:,}", single, code),
         material.coloured("merged", f"instances: {instances_count:,}", merged, code, "strong"),
     ]
     tint = np.zeros((units.count, 4), dtype=np.uint8)
     tint[:, :3] = palette.UNITS[material.unit_colour]
     tint[:, 3] = np.where(units.merged, 165, 105)
     absorbed = int(np.count_nonzero(units.instance[units.seeds] >= 0)) if len(units.seeds) else 0
+    seedless = sum(reason == "kept" for reason in units.reasons) - instances_count
     caption = (
-        f"{units.count:,} units: {instances_count:,} instances and {rest:,} neighbourhoods",
+        f"{units.count:,} units: {instances_count:,} instances and {rest:,} single seeds",
         f"{absorbed:,} of {len(units.seeds):,} seeds fell into an instance and were merged",
+        *((f"{seedless:,} instances hold no seed and are no unit",) if seedless else ()),
     )
     words = "What the network is trained on: seeds in one instance are one unit, all others stay on their own."
     return Stage("units", "Units", words, caption, tuple(layer.name for layer in layers), "unit", tint), layers
 
 
 def similarity(material: Material, found: Similarity, ramp: Ramp) -> tuple[Stage, list[PointLayer]]:
-    """One unit against all others: cosine as colour, kept negatives below the middle of the scale, excluded above."""
+    """One unit against all others: cosine as colour, negatives in the scale's lower half, excluded ones above."""
     units = material.units
     code = ramp.codes(found.cosine)
     of = material.owner
     mine = of == found.unit
     negative = _of(found.negatives, of) & (of >= 0)
     excluded = (of >= 0) & ~negative & ~mine
-    layers = [material.layer("similarity.rest", "in no unit", of < 0, palette.QUIET, "quiet")]
+    layers = [
+        material.layer("similarity.ground", "ground", units.ground, QUIET_GROUND, "quiet"),
+        material.layer("similarity.rest", "in no unit", (of < 0) & ~units.ground, palette.QUIET, "quiet"),
+    ]
     entries: tuple[tuple[str, str, Bools, Emphasis], ...] = (
-        ("negatives", f"negatives, the {found.keep:,} least similar", negative, "plain"),
+        ("negatives", f"negatives: {found.keep:,}", negative, "plain"),
         ("excluded", f"excluded: {units.count - 1 - found.keep:,}", excluded, "strong"),
     )
     for name, title, which, emphasis in entries:
@@ -223,12 +230,12 @@ def similarity(material: Material, found: Similarity, ramp: Ramp) -> tuple[Stage
     layers.append(material.layer("chosen", f"unit {found.unit}", mine, palette.CHOSEN, "strong"))
     tint = np.zeros((units.count, 4), dtype=np.uint8)
     tint[:, :3] = ramp.colours[code]
-    tint[:, 3] = 170
+    tint[:, 3] = 160
     tint[found.unit] = (*palette.rgb(palette.CHOSEN), 200)
     left_out = units.count - 1 - found.keep
     caption = (
         f"unit {found.unit} against {units.count - 1:,} others: cosine {_span(found)}",
-        f"the {found.keep:,} least similar stay negatives (blue), {left_out:,} are excluded (yellow)",
+        f"the {found.keep:,} least similar stay negatives, {left_out:,} are excluded",
     )
     words = "Cosine of every unit's image feature to the chosen one's; units that look alike are no negatives."
     names = tuple(layer.name for layer in layers)
@@ -236,9 +243,9 @@ def similarity(material: Material, found: Similarity, ramp: Ramp) -> tuple[Stage
 
 
 def similarity_ramp(found: Similarity, low: float, high: float) -> Ramp:
-    """The cosine's colours: the middle one at the highest cosine of a unit that stays a negative."""
+    """The cosine's colours: those of the lower half up to the highest cosine of a unit that stays a negative."""
     edge = float(found.cosine[found.negatives].max()) if found.keep else low
-    return Ramp(palette.spread(palette.COSINE), low, high, "cosine similarity", edge)
+    return Ramp(palette.split(palette.BELOW, palette.ABOVE), low, high, "cosine similarity", edge)
 
 
 def surroundings(material: Material, reach: float = 60.0) -> list[LineLayer]:
@@ -265,8 +272,6 @@ def _arrow(forward: tuple[float, float], floor: float) -> NDArray[np.float32]:
 
 
 def _boxes(material: Material) -> LineLayer:
-    from xmodal_core.geometry import box_corners
-
     boxes = material.frame.boxes
     assert boxes is not None
     corners = box_corners(boxes)
