@@ -14,4 +14,4 @@ def cache_folder(*parts: str) -> Path:
     It is only named here, not made.
     """
     base = os.environ.get("XMODAL_CACHE") or platformdirs.user_cache_dir("xmodal")
-    return Path(base, *parts)
+    return Path(base, *parts).expanduser()

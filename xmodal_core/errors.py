@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class XmodalError(Exception):
     """Something a user can mend. ``message`` says what is wrong and where, ``hint`` what to do about it.
@@ -32,3 +35,10 @@ class DataError(InputError):
 
 class RunError(XmodalError):
     """Work that was begun and cannot go on: a NaN loss, a crashed viewer, a full disk. Exit code 1."""
+
+
+def known_names(known: Iterable[str], wrong: str) -> str:
+    """The hint of an error about an unknown name: the ``known`` ones, the one that was probably meant first."""
+    names = list(known)
+    near = get_close_matches(wrong, names, n=1)
+    return (f"did you mean '{near[0]}'? " if near else "") + f"known: {', '.join(names)}"

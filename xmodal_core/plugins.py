@@ -15,9 +15,10 @@ import pkgutil
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from xmodal_core.errors import InputError
+from xmodal_core.errors import InputError, known_names
 
 
 @dataclass(frozen=True)
@@ -55,30 +56,50 @@ def _modules(kind: Kind) -> dict[str, str]:
     return {**foreign, **own}
 
 
+def _module(kind: Kind, name: str) -> str:
+    modules = _modules(kind)
+    if name not in modules:
+        raise InputError(f"unknown {kind.name} '{name}'", known_names(sorted(modules), name))
+    return modules[name]
+
+
 def names(kind: Kind) -> list[str]:
     """The names of all plugins of ``kind``, sorted; imports none of them."""
     return sorted(_modules(kind))
 
 
 def summary(kind: Kind, name: str) -> str:
-    """The first docstring line of a plugin, read without importing it."""
-    spec = importlib.util.find_spec(_modules(kind)[name])
-    if spec is None or spec.origin is None:
-        return ""
-    doc = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
-    return doc.split("\n", 1)[0]
+    """The first docstring line of a plugin, read without importing it; empty where its file cannot be found.
+
+    Raises:
+        InputError: there is no plugin of that name.
+    """
+    source = _source(kind, _module(kind, name))
+    doc = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) if source else None
+    return (doc or "").split("\n", 1)[0]
+
+
+def _source(kind: Kind, module: str) -> Path | None:
+    package, _, name = module.rpartition(".")
+    if package == kind.package:
+        # Not asked of the import system, which would import the package, and torch with some of them.
+        single, nested = _folder(kind) / f"{name}.py", _folder(kind) / name / "__init__.py"
+        return single if single.is_file() else nested
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
 def load(kind: Kind, name: str) -> type[Any]:
     """The class of plugin ``name``; its module is imported now.
 
     Raises:
-        InputError: there is no plugin of that name, or its module does not define exactly one.
+        InputError: there is no plugin of that name, a library that it needs is not installed, or its module does not
+            define exactly one.
     """
-    modules = _modules(kind)
-    if name not in modules:
-        raise InputError(f"unknown {kind.name} '{name}'", f"known: {', '.join(sorted(modules))}")
-    module = importlib.import_module(modules[name])
+    module = _import(kind, name, _module(kind, name))
     base = getattr(importlib.import_module(f"{kind.package}.base"), kind.base)
     found = [
         value
@@ -91,6 +112,18 @@ def load(kind: Kind, name: str) -> type[Any]:
     ]
     if len(found) != 1:
         raise InputError(
-            f"{modules[name]} defines {len(found)} public {kind.base} classes", "a plugin module defines exactly one"
+            f"{module.__name__} defines {len(found)} public {kind.base} classes", "a plugin module defines exactly one"
         )
     return found[0]
+
+
+def _import(kind: Kind, name: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        library, _, part = (error.name or "").partition(".")
+        if not library or (part and library == module.split(".")[0]):
+            raise  # a mistake in the plugin itself
+        raise InputError(
+            f"{kind.name} '{name}' needs the library '{library}', which is not installed", f"pip install {library}"
+        ) from error
