@@ -22,6 +22,7 @@ install: $(READY) $(VENV)/.open3d
 
 $(READY): pyproject.toml
 	@PYTHON=$(PYTHON) sh tools/system_libraries.sh venv
+	@echo "making $(VENV) with PyTorch, spconv and Open3D: about 7 GB, some minutes, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from xmodal_cli.commands import bench, data, demo, doctor, export_ckpt, pretrain, units
+from xmodal_cli.commands import bench, data, demo, doctor, export_ckpt, pretrain, settings, units
 from xmodal_core.errors import XmodalError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.command("pretrain")(pretrain.pretrain)
 app.command("export-ckpt")(export_ckpt.export_ckpt)
+app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
