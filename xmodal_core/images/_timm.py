@@ -48,22 +48,17 @@ class TimmTeacher(Teacher):
         config: its settings.
         network: the whole network, its weights loaded; what lies behind the coarsest level is cut off.
         mean, std: three numbers each, by which pictures in 0..1 are normalised.
-        shift: where cell 0 of the level of stride s looks, as a share of s - 1: 0 for convolutions padded alike on
-            both sides; 1 for TensorFlow's "SAME", which pads even sizes at the right and at the bottom only.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self, config: TimmConfig, network: Any, mean: Sequence[float], std: Sequence[float], shift: float
-    ) -> None:
+    def __init__(self, config: TimmConfig, network: Any, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__(config)
         level = {info["reduction"]: number for number, info in enumerate(network.feature_info)}
         self.levels = [level[stride] for stride in config.strides]
         self.strides = tuple(config.strides)
         self.channels = tuple(int(network.feature_info[number]["num_chs"]) for number in self.levels)
-        self.origins = tuple(shift * (stride - 1) for stride in config.strides)
         network.prune_intermediate_layers(self.levels, prune_head=True)
         self.network = network
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
@@ -74,7 +69,7 @@ class TimmTeacher(Teacher):
     @torch.no_grad()
     def forward(self, images: Tensor) -> list[Tensor]:
         height, width = images.shape[-2:]
-        # "SAME" pads even and odd sizes differently; sizes that all strides divide keep ``origins`` true for any image.
+        # TensorFlow's padding shifts a map by a pixel where a size is odd; sizes that all strides divide never are.
         coarsest = self.strides[-1]
         padded = F.pad((images - self.mean) / self.std, (0, -width % coarsest, 0, -height % coarsest))
         maps = self.network.forward_intermediates(padded, indices=self.levels, stop_early=True, intermediates_only=True)

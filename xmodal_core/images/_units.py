@@ -32,8 +32,8 @@ def unit_features(batch: Batch, teacher: Teacher, standardise: Standardise = "fr
     """
     maps = teacher(batch.images.float() / 255)
     read = [
-        pool_map(level.float(), stride, origin, batch.image_pooling, batch.pixel_image, batch.pixel_uv)
-        for level, stride, origin in zip(maps, teacher.strides, teacher.origins, strict=True)
+        pool_map(level.float(), stride, batch.image_pooling, batch.pixel_image, batch.pixel_uv)
+        for level, stride in zip(maps, teacher.strides, strict=True)
     ]
     features = torch.cat(read, dim=1)
     if standardise == "none":
@@ -64,7 +64,7 @@ def unit_image_features(frame: Frame, units: Units, teacher: Teacher, standardis
     return features
 
 
-def pool_map(level: Tensor, stride: int, origin: float, pooling: SparseMatrix, image: Tensor, uv: Tensor) -> Tensor:
+def pool_map(level: Tensor, stride: int, pooling: SparseMatrix, image: Tensor, uv: Tensor) -> Tensor:
     """(U,C): ``pooling`` times ``level`` read bilinearly at pixels.
 
     The four cells of every pixel are folded into the sparse matrix, so that the pixels' own features, rows of
@@ -72,13 +72,13 @@ def pool_map(level: Tensor, stride: int, origin: float, pooling: SparseMatrix, i
 
     Args:
         level: (I,C,h,w) map of every image.
-        stride, origin: its cell (i, j) looks at pixel (origin + j stride, origin + i stride).
+        stride: its cell (i, j) lies at pixel (stride (j + 0.5) - 0.5, stride (i + 0.5) - 0.5).
         pooling: (U x R), its rows in ascending order.
         image: (R,) int64, the image of every pixel.
         uv: (R,2) float32 pixels, centres at whole numbers.
     """
     images, channels, height, width = level.shape
-    cells, shares = bilinear(uv, stride, origin, height, width)
+    cells, shares = bilinear(uv, stride, height, width)
     cells = cells + (image * (height * width))[:, None]
     pixel, row = pooling.column, pooling.row
     first = torch.searchsorted(row, torch.arange(pooling.shape[0], device=row.device))
@@ -91,11 +91,11 @@ def pool_map(level: Tensor, stride: int, origin: float, pooling: SparseMatrix, i
     )
 
 
-def bilinear(uv: Tensor, stride: int, origin: float, height: int, width: int) -> tuple[Tensor, Tensor]:
+def bilinear(uv: Tensor, stride: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """The four cells around each pixel ``uv`` (R,2): their numbers (R,4) int64 in a ``height`` x ``width`` map, row by
     row, and their shares (R,4), which sum to 1."""
     size = torch.tensor([width, height], device=uv.device)
-    place = ((uv - origin) / stride).clamp(min=0).minimum((size - 1).to(uv.dtype))
+    place = ((uv + 0.5) / stride - 0.5).clamp(min=0).minimum((size - 1).to(uv.dtype))
     low = place.floor().long()
     high = (low + 1).minimum(size - 1)
     (right, down), (left, up) = (place - low).unbind(1), (1 - (place - low)).unbind(1)

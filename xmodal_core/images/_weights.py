@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from xmodal_core.errors import DataError
 
+COUNTER = "num_batches_tracked"
+
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
     """What ``torch.save`` wrote into ``file``; nothing in it is executed.
@@ -38,7 +40,9 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
     Raises:
         DataError: a tensor is missing, unknown or of another shape; nothing is loaded then.
     """
-    expected = network.state_dict()
+    # How many batches a network has been trained on plays no part in eval mode, and older files lack it.
+    expected = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(COUNTER)}
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(COUNTER)}
     missing = [name for name in expected if name not in tensors]
     surplus = [name for name in tensors if name not in expected]
     shapes = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
@@ -52,7 +56,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
             f"{file} belongs to another network: of {len(expected)} tensors {', '.join(named)}",
             f"give a file of the {type(network).__name__} that this teacher is",
         )
-    network.load_state_dict(tensors)
+    network.load_state_dict({**network.state_dict(), **tensors})
 
 
 def check_sha256(file: Path, wanted: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from xmodal_core.config import Settings, setting
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class TeacherConfig(Settings):
@@ -27,18 +29,20 @@ OnProgress = Callable[[int, int], None]
 class Teacher(nn.Module, ABC):
     """A frozen image network.
 
-    A plugin gives ``Config`` and fills ``channels``, ``strides`` and ``origins``, one entry a level, finest first. It
-    is always in eval mode, its parameters need no gradient, and its forward pass keeps no graph.
+    A plugin gives ``Config`` and fills ``channels`` and ``strides``, one entry a level, finest first. It is always in
+    eval mode, its parameters need no gradient, and its forward pass keeps no graph.
 
-    Cell (i, j) of a level looks at the pixel (``origin`` + j ``stride``, ``origin`` + i ``stride``) of the image: the
-    centre of the patch that its convolutions cover, whole numbers being pixel centres. How a network pads its
-    convolutions shifts that by up to a stride, so each plugin states it.
+    Cell j of a level of stride s is read as the value at pixel s (j + 0.5) - 0.5, as if each cell covered s pixels of
+    the image (whole numbers are pixel centres). The patch that its convolutions cover is centred elsewhere: at s j
+    where they pad both sides alike, at s j + s - 1 where they pad as TensorFlow does. Yet training on mirrored pictures
+    pulls what a cell attends to towards the middle of its s pixels: in EfficientNet-Lite0 the squared gradient of a
+    cell of stride 8 is centred at 8 j + 3.7 across and 8 j + 3.0 down, not at 8 j + 7. It is also how maps that are
+    scaled up and put side by side, as in the paper, come to lie on the image.
     """
 
     Config: ClassVar[type[TeacherConfig]]
     channels: tuple[int, ...]
     strides: tuple[int, ...]
-    origins: tuple[float, ...]
 
     def __init__(self, config: TeacherConfig) -> None:
         super().__init__()

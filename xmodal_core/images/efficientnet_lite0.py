@@ -53,7 +53,7 @@ class EfficientNetLite0(TimmTeacher):
         if config.weights == "imagenet":
             file = config.weights_file or packaged_file()
             fill(network, timm_names(read_checkpoint(file)), file)
-        super().__init__(config, network, MEAN, STD, shift=1.0)
+        super().__init__(config, network, MEAN, STD)
 
 
 def packaged_file() -> Path:
