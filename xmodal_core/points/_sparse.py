@@ -1,4 +1,4 @@
-"""spconv as the networks use it: its import, its algorithm by device, and what it lacks in batch norm and precision."""
+"""spconv as the networks use it: its import without noise, its algorithm by device, the precisions it knows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 with warnings.catch_warnings():
     # spconv 2.3 decorates its functions in a way that torch 2.4 and later call deprecated.
@@ -22,7 +22,7 @@ logging.getLogger("torch.fx._symbolic_trace").addFilter(
     lambda record: not record.getMessage().startswith("is_fx_tracing will return true")
 )
 
-__all__ = ["BatchNorm", "fit_to_device", "spconv", "supported_precision"]
+__all__ = ["fit_to_device", "spconv", "supported_precision"]
 
 
 def fit_to_device(network: nn.Module, device: torch.device) -> None:
@@ -45,17 +45,3 @@ def supported_precision(device: torch.device) -> Iterator[None]:
     follows = kind == "cuda" and torch.get_autocast_dtype(kind) == torch.float16
     with torch.autocast(kind, enabled=follows and torch.is_autocast_enabled(kind)):
         yield
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Batch norm over the rows of (V,C) that takes a batch with fewer than two rows by its running statistics.
-
-    Deep levels of a nearly empty frame can have one voxel or none, which PyTorch's own refuses in training.
-    """
-
-    def forward(self, rows: Tensor) -> Tensor:
-        if self.training and len(rows) < 2:
-            return nn.functional.batch_norm(
-                rows, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
-            )
-        return super().forward(rows)

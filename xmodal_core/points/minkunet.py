@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from xmodal_core.config import setting
 from xmodal_core.points._cells import Cells, find_cells
-from xmodal_core.points._sparse import BatchNorm, fit_to_device, spconv, supported_precision
+from xmodal_core.points._norm import BatchNorm
+from xmodal_core.points._sparse import fit_to_device, spconv, supported_precision
 from xmodal_core.points.base import NetworkSettings, PointFeatures, PointNetwork
 
 Input = Literal["occupied", "channels", "height", "xyz"]
