@@ -29,6 +29,10 @@ S = TypeVar("S", bound=Settings)
 SECTIONS = ("dataset", "units", "augment", "teacher", "network", "method", "train")
 """The parts of an experiment's settings file, in the order of the way through."""
 
+CHOICES = ("name", "root")
+"""Keys of a section that are no options of its plugin: they say which plugin, and where its files are."""
+PLUGIN_SECTIONS = ("dataset", "teacher", "network", "method")
+
 
 def setting(
     default: Any,
@@ -99,18 +103,43 @@ def resolve(kind: type[S], file: Path | None = None, assignments: Sequence[str] 
         file: a YAML file; None for none.
         assignments: ``--set`` texts such as ``units.instances.radius=0.6``; values are read as YAML.
         section: where ``kind`` stands in the file and in the assignments, e.g. ``units``: other parts of both are
-            left to whoever owns them. Empty: the file is all ``kind``.
+            left to whoever owns them, and so are the ``CHOICES`` of a plugin's section. Empty: the file is all
+            ``kind``.
 
     Raises:
         InputError: the file is missing or not YAML, a key is unknown, a value is out of bounds.
     """
-    tree: dict[str, Any] = _read_yaml(file) if file is not None else {}
+    if not section:
+        return validate(kind, _lay_over(file, assignments), "", _origin(file))
+    part = read_sections(file, assignments)[section]
+    if section in PLUGIN_SECTIONS:
+        part = {name: value for name, value in part.items() if name not in CHOICES}
+    return validate(kind, part, section, _origin(file))
+
+
+def read_sections(file: Path | None = None, assignments: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """An experiment's settings as they are written, not yet validated: each of ``SECTIONS``, empty where absent.
+
+    Raises:
+        InputError: the file is missing or not YAML, or there is no such section.
+    """
+    tree = _lay_over(file, assignments)
+    _forbid_unknown_sections(tree, file)
+    for name, part in tree.items():
+        if part is not None and not isinstance(part, dict):
+            raise InputError(f"'{name}' is a group of settings, not {part!r}", "write 'key: value' lines below it")
+    return {name: dict(tree.get(name) or {}) for name in SECTIONS}
+
+
+def _lay_over(file: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
+    tree = _read_yaml(file) if file is not None else {}
     for text in assignments:
         _assign(tree, text)
-    if section:
-        _forbid_unknown_sections(tree, file)
-    part = tree.get(section, {}) if section else tree
-    return validate(kind, part or {}, section, str(file) if file else "--set")
+    return tree
+
+
+def _origin(file: Path | None) -> str:
+    return str(file) if file else "--set"
 
 
 def validate(kind: type[S], values: Any, section: str = "", origin: str = "") -> S:
@@ -154,7 +183,9 @@ def _assign(tree: dict[str, Any], text: str) -> None:
         raise InputError(f"cannot read the setting '{text}'", "write it as name=value, e.g. units.instances.radius=0.6")
     *parents, leaf = path.strip().split(".")
     for parent in parents:
-        tree = tree.setdefault(parent, {})
+        if tree.get(parent) is None:  # absent, or a group's name with nothing below it
+            tree[parent] = {}
+        tree = tree[parent]
         if not isinstance(tree, dict):
             raise InputError(f"'{parent}' in '{text}' is a value, not a group of settings", "shorten the name")
     try:

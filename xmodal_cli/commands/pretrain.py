@@ -1,5 +1,163 @@
-"""xmodal pretrain."""
+"""xmodal pretrain: train a LiDAR network on contrastive units, against a frozen image network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xmodal_cli.options import Assignments, ConfigFile, Json, Root, Split
+from xmodal_core import plugins
+from xmodal_core.errors import InputError
+
+if TYPE_CHECKING:
+    from xmodal_cli.watch import Watcher
+    from xmodal_core.train.metrics import Summary
 
 
-def pretrain() -> None:
-    """To be replaced."""
+def _plugins(kind: plugins.Kind) -> str:
+    return ", ".join(plugins.names(kind))
+
+
+def pretrain(
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="NAME", help=f"Data set: {_plugins(plugins.DATASET)}. Default: sample."),
+    ] = None,
+    root: Root = None,
+    split: Split = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", metavar="N", help="Only so many frames, evenly spread.", min=1)
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="NAME", help=f"Method: {_plugins(plugins.METHOD)}. Default: units."),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="NAME",
+            help=f"LiDAR network: {_plugins(plugins.NETWORK)}. Default: minkunet, on a CPU its preset 'tiny'.",
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            metavar="NAME",
+            help=f"Frozen image network: {_plugins(plugins.TEACHER)}. Default: efficientnet_lite0.",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Default: 50.", min=1)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", metavar="N", help="Frames a batch and device.", min=1)
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1 …"),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", metavar="BITS", help="32, 16-mixed or bf16-mixed. Default: 32.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Processes that read frames and find units.", min=0)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run; else a new one in runs/.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume", metavar="RUN", help="Go on with a stopped run, to the same weights as if never stopped."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random. Default: 0.", min=0)] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Pre-train a LiDAR network against a frozen image network on contrastive units.
+
+    Ctrl-C stops after the step at work and saves; go on with --resume RUN. The run's folder has the settings, the
+    measures of every step (metrics.jsonl, TensorBoard), checkpoint.pt to resume and backbone.safetensors to use.
+    """
+    chosen: dict[str, Any] = {
+        "dataset.name": dataset,
+        "dataset.split": split,
+        "train.frames": frames,
+        "method.name": method,
+        "network.name": network,
+        "teacher.name": teacher,
+        "train.epochs": epochs,
+        "train.batch_size": batch_size,
+        "train.precision": precision,
+        "train.seed": seed,
+    }
+    if resume is None:
+        chosen |= {"dataset.root": root, "train.device": device, "train.workers": workers}
+        summary = _start(out, config, assignments or [], chosen)
+    else:
+        changed = [_option(name) for name, value in chosen.items() if value is not None]
+        changed += [name for name, value in (("--out", out), ("--config", config)) if value]
+        summary = _go_on(resume, root, device, workers, [*changed, *(f"--set {text}" for text in assignments or ())])
+    if json:
+        from xmodal_cli.console import print_json
+
+        print_json(summary.as_json())
+
+
+def _start(out: Path | None, config: Path | None, assignments: Sequence[str], chosen: dict[str, Any]) -> Summary:
+    """Train a new run."""
+    from xmodal_cli.console import err
+
+    with err.status("loading"):
+        from xmodal_core.train.config import read_experiment
+        from xmodal_core.train.loop import pretrain as train
+
+        experiment = read_experiment(config, assignments, chosen)
+    if experiment.dataset.name == "sample" and experiment.root is None:
+        from xmodal_cli.drive import ensure_sample_drive
+
+        experiment = replace(experiment, root=ensure_sample_drive())
+    return _watched(lambda listener, stop: train(experiment, out, listener=listener, stop=stop))
+
+
+def _go_on(resume: Path, root: Path | None, device: str | None, workers: int | None, changed: list[str]) -> Summary:
+    """Train a stopped run to its end."""
+    from xmodal_cli.console import err
+
+    if changed:
+        raise InputError(
+            f"--resume goes on with the run's own settings, so it cannot be given with {changed[0]}",
+            "only --root, --device, --workers and --json go with it; start a new run for other settings",
+        )
+    with err.status("loading"):
+        from xmodal_core.train.loop import resume as go_on
+    return _watched(
+        lambda listener, stop: go_on(resume, root=root, device=device, workers=workers, listener=listener, stop=stop)
+    )
+
+
+def _watched(train: Callable[[Watcher, Callable[[], bool]], Summary]) -> Summary:
+    from xmodal_cli.console import err
+    from xmodal_cli.watch import Watcher, report, stop_when_asked
+
+    watcher = Watcher()
+    try:
+        with stop_when_asked() as stop:
+            summary = train(watcher, stop)
+    finally:
+        watcher.close()
+    for line in report(summary):
+        err.print(line, highlight=False, soft_wrap=True, markup=False)
+    return summary
+
+
+def _option(name: str) -> str:
+    """How the command line names the setting that an option stands for."""
+    section, _, leaf = name.partition(".")
+    return f"--{section if leaf == 'name' else leaf.replace('_', '-')}"

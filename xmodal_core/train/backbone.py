@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from xmodal_core.errors import DataError
@@ -43,7 +43,8 @@ def save_backbone(file: Path, tensors: Mapping[str, Tensor], card: Mapping[str, 
     # safetensors refuses tensors that share memory, hence the copies.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     partial = file.with_name(file.name + ".partial")
-    save_file(plain, partial, metadata={"card": json.dumps({"schema": SCHEMA, **card})})
+    # Written as bytes, since safetensors' own files are readable for their maker alone.
+    partial.write_bytes(save(plain, metadata={"card": json.dumps({"schema": SCHEMA, **card})}))
     os.replace(partial, file)
 
 

@@ -11,7 +11,7 @@ from PIL import Image as Pictures
 from torch import Tensor
 
 from xmodal_core.errors import InputError
-from xmodal_core.types import Floats, Frame, Image, Pixels, Pooling, Units
+from xmodal_core.types import Camera, Floats, Frame, Image, Pixels, Pooling, Units
 from xmodal_core.units.pool import image_pooling
 
 
@@ -117,22 +117,32 @@ def make_example(frame: Frame, units: Units, channels: Sequence[str], image_widt
         InputError: the frame lacks one of ``channels``.
         DataError: a picture is missing or damaged.
     """
-    shrunk = [shrink(camera.image(), image_width) for camera in frame.cameras]
-    scale = np.array([scale for _, scale in shrunk] or [1.0], dtype=np.float32)[units.pixels.camera]
-    pixels = Pixels(
-        units.pixels.point,
-        units.pixels.camera,
-        ((units.pixels.u + 0.5) * scale - 0.5).astype(np.float32),
-        ((units.pixels.v + 0.5) * scale - 0.5).astype(np.float32),
-    )
+    images = tuple(shrink(camera.image(), image_width) for camera in frame.cameras)
     return Example(
         name=frame.name,
         points=frame.points,
         channels=stack_channels(frame, channels),
         pooling=units.pooling,
         image_pooling=image_pooling(units),
-        pixels=pixels,
-        images=tuple(image for image, _ in shrunk),
+        pixels=scale_pixels(units.pixels, frame.cameras, images),
+        images=images,
+    )
+
+
+def scale_pixels(pixels: Pixels, cameras: Sequence[Camera], images: Sequence[Image]) -> Pixels:
+    """``pixels`` of the cameras' pictures as pixels of ``images``, the same pictures in other sizes."""
+    # Whole numbers of pixels: the scale down is not quite that across.
+    sizes = [
+        (image.shape[1] / camera.width, image.shape[0] / camera.height)
+        for camera, image in zip(cameras, images, strict=True)
+    ]
+    across, down = np.array(sizes, dtype=np.float32).reshape(-1, 2)[pixels.camera].T
+    return Pixels(
+        pixels.point,
+        pixels.camera,
+        # Pixel centres are whole numbers, so the picture's corner is at -1/2 in any size.
+        pixels.u * across + (across - 1) / 2,
+        pixels.v * down + (down - 1) / 2,
     )
 
 
@@ -152,13 +162,12 @@ def stack_channels(frame: Frame, channels: Sequence[str]) -> Floats:
     return np.stack(values, axis=1) if values else np.zeros((len(frame), 0), dtype=np.float32)
 
 
-def shrink(picture: Image, width: int) -> tuple[Image, float]:
-    """``picture`` (h,w,3) no wider than ``width``, its aspect kept, and the scale that took it there."""
-    scale = min(1.0, width / picture.shape[1])
-    if scale == 1.0:
-        return picture, 1.0
-    size = (width, max(1, round(picture.shape[0] * scale)))
-    return np.asarray(Pictures.fromarray(picture).resize(size, Pictures.Resampling.BOX)), scale
+def shrink(picture: Image, width: int) -> Image:
+    """``picture`` (h,w,3) no wider than ``width``, its aspect kept up to a whole number of rows."""
+    if picture.shape[1] <= width:
+        return picture
+    size = (width, max(1, round(picture.shape[0] * width / picture.shape[1])))
+    return np.asarray(Pictures.fromarray(picture).resize(size, Pictures.Resampling.BOX))
 
 
 def collate(examples: Sequence[Example]) -> Batch:

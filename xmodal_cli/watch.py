@@ -1,0 +1,158 @@
+"""A training run as a person watches it: a header, a bar with time left, a line an epoch; and how it is stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from xmodal_cli.console import err
+from xmodal_core.train.metrics import Summary
+from xmodal_core.train.report import Header, Listener
+
+LOG_SECONDS = 60.0
+"""How often a line appears where standard error is no terminal."""
+
+
+class Watcher(Listener):
+    """Prints to standard error: a bar on a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps, {task.fields[left]} left"),
+            TextColumn("{task.fields[measures]}"),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        self._header: Header
+        self._task = TaskID(0)
+        self._began = self._said = 0.0
+        self._first = 0
+
+    def begins(self, header: Header) -> None:
+        self._header, self._first = header, header.step
+        self._began = self._said = monotonic()
+        for title, words in describe(header):
+            err.print(f"[bold]{title:<9}[/]{_plain(words)}", highlight=False, soft_wrap=True)
+        self._task = self._bar.add_task(
+            "pre-training", total=header.plan.steps, completed=header.step, left="a while", measures="finding units"
+        )
+        self._bar.start()
+
+    def step(self, line: Mapping[str, Any]) -> None:
+        if line["step"] == self._header.step + 1:  # the first step also warms up: compiled code is loaded
+            self._began, self._first = monotonic(), line["step"]
+        left, measures = self._left(line["step"]), in_words(line)
+        self._bar.update(self._task, completed=line["step"], left=left, measures=measures)
+        if not err.is_terminal and monotonic() - self._said > LOG_SECONDS:
+            self._say(f"step {line['step']} of {self._header.plan.steps}: {measures}; {left} left")
+
+    def epoch(self, epoch: int, means: Mapping[str, float]) -> None:
+        left = self._left(epoch * self._header.plan.steps_per_epoch)
+        self._say(f"epoch {epoch} of {self._header.plan.epochs}: {in_words(means)}; {left} left")
+
+    def note(self, words: str) -> None:
+        self._say(words)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def _say(self, words: str) -> None:
+        self._said = monotonic()
+        self._bar.console.print(_plain(words), highlight=False, soft_wrap=True)
+
+    def _left(self, step: int) -> str:
+        done = step - self._first
+        if done <= 0:
+            return "a while"
+        return clock((monotonic() - self._began) / done * (self._header.plan.steps - step))
+
+
+def describe(header: Header) -> Iterator[tuple[str, str]]:
+    """What runs, on what, line by line: a title and words."""
+    experiment, plan, train = header.experiment, header.plan, header.experiment.train
+    preset = getattr(experiment.network.options, "preset", "")
+    size = f"{preset}, " if preset else ""
+    yield (
+        "what",
+        f"method {experiment.method.name}, network {experiment.network.name} ({size}{header.parameters:,} parameters, "
+        f"{header.head_parameters:,} more in heads), teacher {experiment.teacher.name}",
+    )
+    where = f" in {experiment.root}" if experiment.root else ""
+    yield "data", f"{plan.frames:,} frames of {experiment.dataset.name}{where}"
+    workers = f", {header.workers} processes reading" if header.workers else ""
+    yield "machine", f"{header.device}, {header.precision} bits{workers}"
+    yield (
+        "batch",
+        f"{plan.batch_size} per device x {plan.devices} device{'s' if plan.devices > 1 else ''} x "
+        f"{plan.accumulate} accumulation = {plan.effective} frames effective",
+    )
+    rate = train.adam.lr if train.optimizer == "adam" else train.sgd.lr
+    yield (
+        "length",
+        f"{plan.epochs} epochs x {plan.steps_per_epoch} steps = {plan.steps} steps, {train.optimizer}, "
+        f"learning rate up to {rate:g}",
+    )
+    yield "run", f"{header.run}" + (f", resumed after step {header.step}" if header.step else "")
+
+
+def in_words(line: Mapping[str, Any]) -> str:
+    """The measures of a step or an epoch that a person follows."""
+    names = {"loss": "loss {:.3f}", "contrastive_accuracy": "accuracy {:.3f}", "alignment": "alignment {:.3f}"}
+    found = [words.format(line[name]) for name, words in names.items() if line.get(name) is not None]
+    return ", ".join(found) or "no frame could be used"
+
+
+def report(summary: Summary) -> Iterator[str]:
+    """What a finished run came to, line by line."""
+    skipped = f", {summary.skipped} skipped" if summary.skipped else ""
+    yield (
+        f"{summary.steps} steps, {summary.frames} frames{skipped} in {clock(summary.seconds)} "
+        f"({summary.frames_per_second:.2f} frames a second), {summary.peak_memory_gb:.1f} GB at most"
+    )
+    if summary.loss_first is not None and summary.loss_last is not None:
+        words = f"loss {summary.loss_first:.3f} in the first epoch, {summary.loss_last:.3f} in the last"
+        if summary.contrastive_accuracy is not None:
+            words += f"; contrastive accuracy {summary.contrastive_accuracy:.3f} in the last"
+        yield words
+    yield f"run: {summary.run}"
+    yield f"to use it: xmodal export-ckpt {summary.run} --format torch"
+
+
+def clock(seconds: float) -> str:
+    """``seconds`` as hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextmanager
+def stop_when_asked() -> Iterator[Callable[[], bool]]:
+    """A question, answered True once Ctrl-C was pressed or the system asked to stop; a second Ctrl-C ends at once."""
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        err.print("stopping after this step, then everything is saved (Ctrl-C again: at once)", soft_wrap=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,224 @@
+"""An experiment: every choice and every setting of a pre-training run, from one file, ``--set`` and options.
+
+The file has the sections of ``config.SECTIONS``; those of a data set, a teacher, a network and a method start with the
+``name`` of the plugin, that of the data set also has its ``root``. What ``Experiment.to_yaml`` writes is read back to
+the same experiment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import field_validator, model_validator
+
+from xmodal_core import plugins
+from xmodal_core.config import CHOICES, SECTIONS, Settings, read_sections, setting, validate
+from xmodal_core.errors import InputError
+from xmodal_core.units.config import UnitsConfig
+
+DEFAULTS = {"dataset": "sample", "teacher": "efficientnet_lite0", "network": "minkunet", "method": "units"}
+"""The plugin of each kind that a run has when nobody chose."""
+KINDS = {
+    "dataset": plugins.DATASET,
+    "teacher": plugins.TEACHER,
+    "network": plugins.NETWORK,
+    "method": plugins.METHOD,
+}
+SMALL_PRESET = "tiny"
+"""The preset of a network for a machine without a GPU."""
+
+Optimizer = Literal["adam", "sgd"]
+Precision = Literal["auto", "32", "16-mixed", "bf16-mixed"]
+
+
+class AugmentConfig(Settings):
+    """Random changes of the points that the network sees; units and pictures stay as they are.
+
+    Defaults as in ProposalContrast's pre-training (the paper names none).
+    """
+
+    flip_x: float = setting(0.5, "how often x is mirrored (share of frames)", ge=0, le=1, step=0.05)
+    flip_y: float = setting(0.5, "how often y is mirrored (share of frames)", ge=0, le=1, step=0.05)
+    rotation: float = setting(180.0, "turn about the vertical by up to this, either way", unit="deg", ge=0, le=180)
+    scale_min: float = setting(0.8, "shrink by down to this factor", ge=0.1, le=1, step=0.05)
+    scale_max: float = setting(1.25, "enlarge by up to this factor", ge=1, le=10, step=0.05)
+
+
+class AdamConfig(Settings):
+    """Adam with decoupled weight decay, the rate on one cycle: up from ``lr / start_divisor``, then down to nothing,
+    the momentum the other way round (the field's recipe for LiDAR detectors)."""
+
+    lr: float = setting(0.003, "highest learning rate", ge=1e-7, le=1)
+    weight_decay: float = setting(0.01, "weight decay; none on biases and norms", ge=0, le=1)
+    momentum_high: float = setting(0.95, "first beta at the start and at the end", ge=0, le=0.999)
+    momentum_low: float = setting(0.85, "first beta at the highest learning rate", ge=0, le=0.999)
+    beta2: float = setting(0.99, "second beta", ge=0, le=0.99999)
+    start_divisor: float = setting(10.0, "the cycle starts at the highest rate over this", ge=1, le=1000)
+    end_divisor: float = setting(10_000.0, "the cycle ends at its start over this", ge=1, le=1e8)
+    rising: float = setting(0.4, "share of the steps in which the rate rises", ge=0, le=1, step=0.05)
+
+
+class SgdConfig(Settings):
+    """Stochastic gradient descent, the rate falling along half a cosine (SLidR's recipe for MinkUNet)."""
+
+    lr: float = setting(0.5, "learning rate at the start", ge=1e-7, le=10)
+    momentum: float = setting(0.9, "momentum", ge=0, le=0.999)
+    dampening: float = setting(0.1, "dampening of the momentum", ge=0, le=1)
+    weight_decay: float = setting(1e-4, "weight decay; none on biases and norms", ge=0, le=1)
+
+
+class TrainConfig(Settings):
+    """How a run goes on: its length, its batches, its optimiser, its machine."""
+
+    epochs: int = setting(50, "how often every frame is seen", ge=1, le=100_000)
+    batch_size: int = setting(4, "frames a batch and device", unit="frames", ge=1, le=1024)
+    accumulate: int = setting(1, "batches whose gradients are averaged before a step", ge=1, le=1024)
+    frames: int | None = setting(None, "train on this many frames, evenly spread; empty: all", ge=1)
+    min_units: int = setting(16, "frames with fewer units are skipped and counted", unit="units", ge=2, le=4096)
+    damaged: Literal["stop", "skip"] = setting("stop", "what a frame with a damaged file does: stop the run or skip it")
+    optimizer: Optimizer = setting("adam", "'adam' on one cycle, or 'sgd' along a cosine")
+    adam: AdamConfig = AdamConfig()
+    sgd: SgdConfig = SgdConfig()
+    clip: float = setting(35.0, "gradients longer than this are shortened to it", ge=1e-3, le=1e6)
+    seed: int = setting(0, "seed of everything random", ge=0, le=2**31 - 1)
+    device: str = setting("auto", "'cpu', 'cuda', one GPU as 'cuda:1', or 'auto': a GPU where there is one")
+    devices: int = setting(1, "how many GPUs (or processes on a CPU) train together", ge=1, le=64)
+    precision: Precision = setting("auto", "'32', '16-mixed' or 'bf16-mixed' bits; 'auto': 32")
+    threads: int | None = setting(None, "threads of the computation on a CPU; empty: as many as torch takes", ge=1)
+    workers: int | None = setting(
+        None, "processes that read frames and find units; empty: none on a CPU, else up to 16 by cores", ge=0, le=256
+    )
+    checkpoint_minutes: float = setting(
+        5.0, "write a checkpoint when the last one is older; also after every epoch", unit="min", ge=0, le=1440
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            raise ValueError("known: auto, cpu, cuda, cuda:0 …")
+        return value
+
+    @model_validator(mode="after")
+    def _one_device_by_number(self) -> TrainConfig:
+        if ":" in self.device and self.devices > 1:
+            raise ValueError(f"devices {self.devices} and device '{self.device}' contradict: name no number, or one")
+        return self
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plugin by name, and its options."""
+
+    name: str
+    options: Settings
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that a pre-training run is made from.
+
+    Args:
+        dataset, teacher, network, method: which plugin, with which options.
+        root: the data set's folder; None for one that finds its files itself.
+        units, augment, train: their settings.
+    """
+
+    dataset: Choice
+    root: Path | None
+    units: UnitsConfig
+    augment: AugmentConfig
+    teacher: Choice
+    network: Choice
+    method: Choice
+    train: TrainConfig
+
+    def tree(self) -> dict[str, dict[str, Any]]:
+        """The resolved settings as plain values, section by section."""
+        result: dict[str, dict[str, Any]] = {}
+        for section in SECTIONS:
+            part = getattr(self, section)
+            if isinstance(part, Choice):
+                result[section] = {"name": part.name, **part.options.model_dump(mode="json")}
+            else:
+                result[section] = part.model_dump(mode="json")
+        if self.root is not None:
+            result["dataset"] = {"name": self.dataset.name, "root": str(self.root), **result["dataset"]}
+        return result
+
+    def to_yaml(self) -> str:
+        """The text that ``read_experiment`` reads back to the same experiment."""
+        return yaml.safe_dump(self.tree(), sort_keys=False, allow_unicode=True)
+
+
+def read_experiment(
+    file: Path | None = None,
+    assignments: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    *,
+    gpu: bool | None = None,
+) -> Experiment:
+    """Defaults, then a YAML ``file``, then ``name=value`` assignments, then options, in that order of growing weight.
+
+    Args:
+        file: None for none.
+        assignments: ``--set`` texts.
+        options: dotted names such as ``train.epochs`` to values; those that are None count as not given.
+        gpu: whether the machine has one; None: torch is asked. Without, or with ``device`` cpu, the network is its
+            preset ``tiny`` unless somebody chose; with one, it is its first other preset.
+
+    Raises:
+        InputError: a file, a plugin, a key or a value that cannot be; the message names it.
+    """
+    sections = read_sections(file, assignments)
+    for path, value in (options or {}).items():
+        if value is not None:
+            section, _, name = path.partition(".")
+            sections[section][name] = value
+    origin = str(file) if file else ""
+    dataset = str(sections["dataset"].get("name") or DEFAULTS["dataset"])
+    _suit_network(sections["network"], dataset, sections["train"].get("device", "auto"), gpu)
+    root = sections["dataset"].get("root")
+    return Experiment(
+        dataset=_choose("dataset", sections, origin),
+        root=None if root is None else Path(str(root)).expanduser().absolute(),
+        units=validate(UnitsConfig, sections["units"], "units", origin),
+        augment=validate(AugmentConfig, sections["augment"], "augment", origin),
+        teacher=_choose("teacher", sections, origin),
+        network=_choose("network", sections, origin),
+        method=_choose("method", sections, origin),
+        train=validate(TrainConfig, sections["train"], "train", origin),
+    )
+
+
+def _choose(section: str, sections: Mapping[str, Mapping[str, Any]], origin: str) -> Choice:
+    name = str(sections[section].get("name") or DEFAULTS[section])
+    kind = plugins.load(KINDS[section], name)
+    values = {key: value for key, value in sections[section].items() if key not in CHOICES}
+    if section != "dataset" and "root" in sections[section]:
+        raise InputError(f"there is no setting '{section}.root'", "only 'dataset' has a root")
+    return Choice(name, validate(kind.Config, values, section, origin))
+
+
+def _suit_network(section: dict[str, Any], dataset: str, device: str, gpu: bool | None) -> None:
+    """What a network has by default depends on the machine and on the data, where it has such settings."""
+    settings = plugins.load(plugins.NETWORK, str(section.get("name") or DEFAULTS["network"])).Config
+    presets = list(getattr(settings, "presets", ()))
+    if SMALL_PRESET in presets and "preset" not in section:
+        full = next((name for name in presets if name != SMALL_PRESET), SMALL_PRESET)
+        section["preset"] = full if device != "cpu" and (has_gpu() if gpu is None else gpu) else SMALL_PRESET
+    if "intensity_scale" in settings.model_fields:
+        highest = plugins.load(plugins.DATASET, dataset).sensor.intensity_max
+        section.setdefault("intensity_scale", 1.0 / highest)
+
+
+def has_gpu() -> bool:
+    """Whether torch can use a GPU."""
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,243 @@
+"""The books of a run while a process trains it: progress, measures, checkpoints, and the reasons to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from xmodal_core.errors import RunError
+from xmodal_core.methods.base import Method
+from xmodal_core.train import run
+from xmodal_core.train.backbone import FILE_NAME as BACKBONE
+from xmodal_core.train.backbone import save_backbone
+from xmodal_core.train.checkpoint import FILE_NAME as CHECKPOINT
+from xmodal_core.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from xmodal_core.train.config import Experiment
+from xmodal_core.train.devices import News, complete
+from xmodal_core.train.memory import is_out_of_memory, out_of_memory, peak_memory
+from xmodal_core.train.metrics import MetricsLog, Summary, mean_of, read_metrics, summarise
+from xmodal_core.train.plan import Plan
+from xmodal_core.train.report import Listener
+
+
+class RunInterruptedError(RunError):
+    """The run was asked to stop; everything is saved."""
+
+    exit_code = 130
+
+
+@dataclass
+class Sitting:
+    """One process at work on a run; only the first of several (``leads``) writes.
+
+    Args:
+        folder: the run's.
+        experiment, plan: what is done.
+        method, optimizer: whose state is kept, not wrapped by Fabric.
+        scaler: the gradient scaler of 16-bit training.
+        device: whose memory is watched.
+        leads: whether this process writes.
+        listener: told of steps, epochs and checkpoints.
+        progress: how far the run is.
+    """
+
+    folder: Path
+    experiment: Experiment
+    plan: Plan
+    method: Method
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler | None
+    device: torch.device
+    leads: bool
+    listener: Listener
+    progress: Progress = field(default_factory=Progress)
+
+    _log: MetricsLog | None = field(default=None, init=False)
+    _saved_step: int = field(default=0, init=False)
+    _saved_at: float = field(default=0.0, init=False)
+    _marked_at: float = field(default=0.0, init=False)
+    _epoch: list[dict[str, Any]] = field(default_factory=list, init=False)
+    _frames_now: tuple[str, ...] = field(default=(), init=False)
+
+    @property
+    def scales(self) -> bool:
+        return self.scaler is not None and self.scaler.is_enabled()
+
+    def take_up(self) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        file = self.folder / CHECKPOINT
+        if file.exists():
+            found = load_checkpoint(file)
+            self.method.load_trained_state(found.method)
+            self.optimizer.load_state_dict(dict(found.optimizer))
+            if self.scaler is not None:
+                self.scaler.load_state_dict(dict(found.scaler))
+            self.progress = found.progress
+        self._saved_step = self.progress.step
+
+    @contextmanager
+    def open_books(self) -> Iterator[None]:
+        """Logs are open meanwhile, and what goes wrong is told in the words of the run."""
+        if self.leads:
+            self._log = MetricsLog(self.folder, self.progress.step)
+            this = self.plan.epoch(self.progress.step) + 1
+            self._epoch = [line for line in read_metrics(self.folder) if line["epoch"] == this]
+        self._saved_at = self._marked_at = perf_counter()
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if (explained := self._explained(error)) is not None:
+                raise explained from error
+            raise
+        finally:
+            if self._log is not None:
+                self._log.close()
+
+    def hear(self, news: Sequence[News]) -> None:
+        """Stop before the next step where one device has a reason to.
+
+        Raises:
+            RunError: a frame's data is damaged, or does not fit the network.
+            RunInterruptedError: somebody asked to stop.
+        """
+        self._frames_now = tuple(name for number in complete(news) for one in news for name in one.names[number])
+        failure = next((one.failure for one in news if one.failure is not None), None)
+        if failure is not None:
+            raise RunError(f"{failure.message}; stopped before step {self.progress.step + 1}", failure.hint)
+        if any(one.stop for one in news):
+            if self.progress.step > self._saved_step:
+                self.save()
+            raise RunInterruptedError(
+                f"stopped after step {self.progress.step} of {self.plan.steps}; everything is saved",
+                f"go on with: xmodal pretrain --resume {self.folder}",
+            )
+
+    def refuse_nan(self, measures: Mapping[str, float]) -> None:
+        """Stop before a step that would spoil the weights.
+
+        Raises:
+            RunError: the loss is not finite; or the gradient is not, unless a scaler is to find its range.
+        """
+        spoiled = [
+            name
+            for name, words in (("loss", "loss"), ("gradient_norm", "gradient"))
+            if not isfinite(measures[name]) and not (name == "gradient_norm" and self.scales)
+        ]
+        if spoiled:
+            what = "loss" if "loss" in spoiled else "gradient"
+            kept = f"the last good checkpoint ({self._saved_step} steps) stays in {self.folder}"
+            raise RunError(
+                f"the {what} became {measures[spoiled[0]]} {self._where()}",
+                f"{kept if self._saved_step else 'there is no checkpoint yet'}; try a lower learning rate: "
+                f"--set train.{self.experiment.train.optimizer}.lr=…, or --set train.clip=1",
+            )
+
+    def record(self, measures: Mapping[str, float], news: Sequence[News]) -> None:
+        """Write down the step that was just done; ``measures`` are empty where it had no frame."""
+        now, step, frames = perf_counter(), self.progress.step, len(self._frames_now)
+        skipped = [list(skip) for one in news for skip in one.skipped]
+        self.progress = Progress(
+            step=step + 1,
+            frames=self.progress.frames + frames,
+            skipped=self.progress.skipped + len(skipped),
+            seconds=self.progress.seconds + now - self._marked_at,
+            peak_memory=max(self.progress.peak_memory, peak_memory(self.device)),
+        )
+        self._marked_at = now
+        line = {
+            "step": step + 1,
+            "epoch": self.plan.epoch(step) + 1,
+            **measures,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "frames": frames,
+            "skipped": len(skipped),
+            "seconds": round(self.progress.seconds, 3),
+        }
+        if skipped:
+            line["skipped_frames"] = skipped
+        self._epoch.append(line)
+        if self._log is not None:
+            self._log.write(line)
+        self.listener.step(line)
+        if self.plan.ends_epoch(step):
+            self._end_epoch()
+        if self.plan.ends_epoch(step) or now - self._saved_at >= 60 * self.experiment.train.checkpoint_minutes:
+            self.save()
+
+    def _end_epoch(self) -> None:
+        lines, self._epoch = self._epoch, []
+        if not any(line["frames"] for line in lines):
+            reasons = [reason for line in lines for _, reason in line.get("skipped_frames", ())]
+            usual = max(set(reasons), key=reasons.count) if reasons else "unknown"
+            raise RunError(
+                f"none of the {self.plan.frames} frames can be trained on; most often: {usual}",
+                "look at one: xmodal units show --frame 0, or lower --set train.min_units",
+            )
+        names = [name for name, value in lines[-1].items() if isinstance(value, float)]
+        means = {name: mean for name in names if (mean := mean_of(lines, name)) is not None}
+        self.listener.epoch(lines[-1]["epoch"], means)
+
+    def save(self) -> None:
+        """Write both checkpoints as of now; the one for use first, so that a run that can be resumed has it.
+
+        Raises:
+            RunError: the disk is full or cannot be written.
+        """
+        if self._log is None:
+            return
+        try:
+            self._log.sync()
+            save_backbone(self.folder / BACKBONE, self.method.network.state_dict(), self._card())
+            save_checkpoint(self.folder / CHECKPOINT, self._checkpoint())
+        except (OSError, RuntimeError) as error:
+            raise RunError(
+                f"cannot write a checkpoint to {self.folder}: {error}",
+                f"make room, then go on from step {self._saved_step}: xmodal pretrain --resume {self.folder}",
+            ) from error
+        self._saved_step, self._saved_at = self.progress.step, perf_counter()
+        self.listener.saved(self.progress.step)
+
+    def _checkpoint(self) -> Checkpoint:
+        scaler = self.scaler.state_dict() if self.scaler is not None else {}
+        return Checkpoint(self.progress, self.method.trained_state(), self.optimizer.state_dict(), scaler)
+
+    def _card(self) -> dict[str, Any]:
+        network, dataset = self.experiment.network, self.experiment.dataset
+        return {
+            "network": network.name,
+            "network_settings": network.options.model_dump(mode="json"),
+            "dataset": dataset.name,
+            "settings": self.experiment.tree(),
+            "versions": run.versions(),
+            "metrics": summarise(self.folder, self.progress, read_metrics(self.folder)).as_json(),
+        }
+
+    def summary(self) -> Summary:
+        """What the finished run came to; also written into its folder."""
+        summary = summarise(self.folder, self.progress, read_metrics(self.folder))
+        if self.leads:
+            run.write_json(self.folder / run.SUMMARY, summary.as_json())
+        return summary
+
+    def _where(self) -> str:
+        names = ", ".join(self._frames_now[:4]) + (" …" if len(self._frames_now) > 4 else "")
+        step = self.progress.step
+        return f"at step {step + 1} (epoch {self.plan.epoch(step) + 1}), frames {names or 'unknown'}"
+
+    def _explained(self, error: Exception) -> RunError | None:
+        if is_out_of_memory(error):
+            return out_of_memory(self._where(), self.experiment)
+        if "DataLoader worker" in str(error):
+            return RunError(
+                f"a process that reads frames died {self._where()}: {str(error).splitlines()[0]}",
+                "often no memory, or too little in /dev/shm; go on without such processes: "
+                f"xmodal pretrain --resume {self.folder} --set train.workers=0",
+            )
+        return None
