@@ -56,11 +56,13 @@ def _alone(folder: Path, settings: DriveSettings) -> Iterator[dict[str, Any]]:
 
 
 def _do(folder: Path, settings: DriveSettings, job: Job) -> Iterator[dict[str, Any]]:
-    from sample_data import frames, world
+    from sample_data import frames, maps, world
 
     scene, numbers = job
     place = world.build(settings.seed, scene, settings.frames)
     stage = place.stage()
+    if 0 in numbers:
+        maps.draw(place.roads, place.bounds, place.to_global, folder / maps.filename(settings.seed, scene))
     for number in numbers:
         yield frames.make(place, stage, folder, settings, scene, number)
 

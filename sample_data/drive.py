@@ -14,7 +14,7 @@ from sample_data.settings import DriveSettings
 from xmodal_core.cache import cache_folder
 from xmodal_core.errors import InputError
 
-GENERATION = 2
+GENERATION = 3
 """Counts changes of what the drive looks like: a cached drive of another generation is made anew."""
 MARK = "drive.json"
 Progress = Callable[[int, int], None]
@@ -84,6 +84,7 @@ def _make(folder: Path, settings: DriveSettings, on_progress: Progress | None) -
     try:
         for mount in SENSORS:
             (making / "samples" / mount.channel).mkdir(parents=True)
+        (making / "maps").mkdir()
         records = crew.work(making, settings, on_progress or (lambda done, total: None))
         tables.write(making, settings, records)
         (making / MARK).write_text(json.dumps(_mark(settings)), encoding="utf-8")

@@ -137,22 +137,28 @@ def _boxes(world: World, moment: Moment, sweep: lidar.Sweep, shots: list[Shot], 
 
 
 def _box_row(world: World, thing: Thing, pose: Doubles, time: float, count: int, share: float) -> dict[str, Any]:
-    length, width, height = thing.model.size or (0.0, 0.0, 0.0)
+    length, width, height = _size(thing)
     centre = world.to_global @ pose @ rigid(np.eye(3), (0.0, 0.0, height / 2))
     return {
         "thing": thing.number,
         "category": thing.model.category,
         "attribute": attribute_of(thing, time),
-        "size": [round(width, 3), round(length, 3), round(height, 3)],
+        "size": [width, length, height],
         "points": count,
         "visibility": str(1 + int(np.searchsorted([0.4, 0.6, 0.8], share, side="right"))),
         **_pose(centre),
     }
 
 
+def _size(thing: Thing) -> tuple[float, float, float]:
+    # Length, width, height as the tables have them, whole millimetres.
+    length, width, height = thing.model.size or (0.0, 0.0, 0.0)
+    return round(length, 3), round(width, 3), round(height, 3)
+
+
 def _count(points: Doubles, pose: Doubles, thing: Thing) -> int:
     # Returns within the box.
-    length, width, height = thing.model.size or (0.0, 0.0, 0.0)
+    length, width, height = _size(thing)
     near = np.flatnonzero(np.abs(points[:, :2] - pose[:2, 3]).max(axis=1) < length + width)
     local = (points[near] - pose[:3, 3]) @ pose[:3, :3]
     within = (np.abs(local[:, 0]) <= length / 2) & (np.abs(local[:, 1]) <= width / 2)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from sample_data import maps
 from sample_data.frames import filename
 from sample_data.labels import ATTRIBUTES, CATEGORIES, VISIBILITY
 from sample_data.rig import LIDAR, SENSORS
@@ -15,7 +16,6 @@ from sample_data.settings import DriveSettings
 from sample_data.styles import style_of
 
 VERSION = "v1.0-sample"
-LOCATION = "sample-town"
 Row = dict[str, Any]
 
 
@@ -38,9 +38,7 @@ def splits(scenes: int) -> dict[str, list[str]]:
 
 
 def write(folder: Path, settings: DriveSettings, records: list[Row]) -> None:
-    """Write ``folder``/v1.0-sample/*.json, the lidarseg labels and the map's mask from all frames' ``records``."""
-    from PIL import Image
-
+    """Write ``folder``/v1.0-sample/*.json and the lidarseg labels from all frames' ``records``."""
     records = sorted(records, key=lambda record: (record["scene"], record["frame"]))
     seed = settings.seed
     rows: dict[str, list[Row]] = {
@@ -59,7 +57,7 @@ def write(folder: Path, settings: DriveSettings, records: list[Row]) -> None:
             for key, level in VISIBILITY.items()
         ],
         "log": [_log(seed, scene) for scene in range(settings.scenes)],
-        "map": [_map(seed, settings.scenes)],
+        "map": [_map(seed, scene) for scene in range(settings.scenes)],
         "scene": [_scene(settings, scene) for scene in range(settings.scenes)],
         "sample": [_sample(settings, record) for record in records],
         "ego_pose": [row for record in records for row in _ego_poses(seed, record)],
@@ -76,9 +74,6 @@ def write(folder: Path, settings: DriveSettings, records: list[Row]) -> None:
     labels.mkdir(parents=True, exist_ok=True)
     for record in records:
         (folder / _lidarseg(seed, record)["filename"]).write_bytes(bytes.fromhex(record["points"]))
-    (folder / "maps").mkdir(exist_ok=True)
-    # The drive has no map; nuScenes' devkit only asks that there be a mask.
-    Image.new("L", (8, 8), 255).save(folder / rows["map"][0]["filename"])
 
 
 def _dump(path: Path, value: Any) -> None:
@@ -115,17 +110,16 @@ def _log(seed: int, scene: int) -> Row:
         "logfile": f"sample-{scene + 1:04d}",
         "vehicle": "sample",
         "date_captured": "2020-09-13",
-        "location": LOCATION,
+        "location": f"sample-town-{scene + 1}",
     }
 
 
-def _map(seed: int, scenes: int) -> Row:
-    name = token(seed, "map")
+def _map(seed: int, scene: int) -> Row:
     return {
-        "token": name,
-        "log_tokens": [token(seed, "log", scene) for scene in range(scenes)],
+        "token": token(seed, "map", scene),
+        "log_tokens": [token(seed, "log", scene)],
         "category": "semantic_prior",
-        "filename": f"maps/{name}.png",
+        "filename": maps.filename(seed, scene),
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sample_data import kerbside, lanes, walkers
+from sample_data import kerbside, lanes, maps, walkers
 from sample_data.atmosphere import Daylight, daylight
 from sample_data.casting import Stage
 from sample_data.ground import ground_mesh, median_mesh
@@ -20,7 +20,6 @@ from sample_data.shadows import Occlusion, Swept
 from sample_data.site import Site, Thing
 from sample_data.styles import DOWNTOWN, Style, style_of
 from sample_data.traffic import EGO_START, Plan, Traffic, plan
-from xmodal_core.geometry import rigid, rotation_z
 from xmodal_core.types import Bools, Doubles, Floats
 
 KEYFRAME = 0.5
@@ -89,7 +88,8 @@ class World:
         fine, coarse: the ground's pictures.
         places: (11,) float64 where they lie (see ``shading.shade``).
         daylight: the light.
-        to_global: (4,4) from the scene's coordinates to the data set's map.
+        bounds: x0, y0, x1, y1 of it all.
+        to_global: (4,4) from the scene's coordinates to its map's.
     """
 
     style: Style
@@ -106,6 +106,7 @@ class World:
     coarse: Texture
     places: Doubles
     daylight: Daylight
+    bounds: tuple[float, float, float, float]
     to_global: Doubles
     shade: Occlusion
 
@@ -201,7 +202,8 @@ def build(seed: int, scene: int, frames: int) -> World:
         coarse=coarse,
         places=_places(fine, coarse, shade),
         daylight=daylight(roads.style, generator(seed, scene, "light")),
-        to_global=_global(generator(seed, scene, "place")),
+        bounds=bounds,
+        to_global=maps.place(bounds, float(generator(seed, scene, "place").uniform(-np.pi, np.pi))),
         shade=shade,
     )
 
@@ -260,13 +262,6 @@ def _standing_mesh(
         meshes.append(thing.mesh(0.0, rest[thing.number]))
         owners.append(thing.number)
     return join(meshes), np.repeat(np.array(owners, dtype=np.int32), [len(mesh) for mesh in meshes])
-
-
-def _global(rng: np.random.Generator) -> Doubles:
-    return rigid(
-        rotation_z(float(rng.uniform(-np.pi, np.pi))),
-        (float(rng.uniform(400, 1600)), float(rng.uniform(400, 1600)), 0.0),
-    )
 
 
 def ego_mesh() -> Mesh:

@@ -65,11 +65,12 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("ready")
 def test_a_killed_process_leaves_no_drive_and_the_next_one_clears_up(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from sample_data import DriveSettings, ensure_drive\n"
-        "s = DriveSettings(scenes=1, frames=2, image_width=64, image_height=36)\n"
-        "def wait(done, total):\n"
-        "    if done == 1: print('one', flush=True); time.sleep(60)\n"
-        "ensure_drive(Path(sys.argv[1]), s, wait)\n"
+        "import sys, time; from pathlib import Path; from sample_data import DriveSettings, crew, ensure_drive\n"
+        "def work(folder, settings, on_progress):\n"
+        "    (folder / 'samples' / 'LIDAR_TOP' / 'half.pcd.bin').write_bytes(b'1234')\n"
+        "    print('one', flush=True); time.sleep(60)\n"
+        "crew.work = work\n"
+        "ensure_drive(Path(sys.argv[1]), DriveSettings(scenes=1, frames=2, image_width=64, image_height=36))\n"
     )
     root = tmp_path / "drive"
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", script, str(root)], stdout=subprocess.PIPE)
