@@ -167,7 +167,8 @@ def shrink(picture: Image, width: int) -> Image:
     if picture.shape[1] <= width:
         return picture
     size = (width, max(1, round(picture.shape[0] * width / picture.shape[1])))
-    return np.asarray(Pictures.fromarray(picture).resize(size, Pictures.Resampling.BOX))
+    # Of the quick filters the one that neither shifts details by half a pixel (box) nor blurs them (bilinear).
+    return np.asarray(Pictures.fromarray(picture).resize(size, Pictures.Resampling.HAMMING))
 
 
 def collate(examples: Sequence[Example]) -> Batch:
