@@ -6,7 +6,7 @@ and a line of plain words. ``resolve`` lays a YAML file and ``--set a.b=value`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,16 +15,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from xmodal_core.errors import InputError
+from xmodal_core.errors import InputError, known_names
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys forbidden, defaults checked too."""
+    """Base of all settings: frozen, unknown keys forbidden, numbers finite, defaults checked too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Settings)
+Origin = Callable[[str], str]
 
 SECTIONS = ("dataset", "units", "augment", "teacher", "network", "method", "train")
 """The parts of an experiment's settings file, in the order of the way through."""
@@ -69,16 +70,20 @@ class Entry:
     step: float | None
 
 
-def entries(kind: type[Settings], prefix: str = "") -> Iterator[Entry]:
-    """Every leaf of a settings class, nested ones with dotted paths, in the order they are written."""
+def entries(kind: type[Settings], prefix: str = "", defaults: Settings | None = None) -> Iterator[Entry]:
+    """Every leaf of a settings class, nested ones with dotted paths, in the order they are written.
+
+    ``defaults`` are those of a class that has ``kind`` within it and gives it others than its own.
+    """
     for name, field in kind.model_fields.items():
+        default = getattr(defaults, name) if defaults else field.get_default(call_default_factory=True)
         if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            yield from entries(field.annotation, f"{prefix}{name}.")
+            yield from entries(field.annotation, f"{prefix}{name}.", default)
         else:
-            yield _entry(f"{prefix}{name}", field)
+            yield _entry(f"{prefix}{name}", field, default)
 
 
-def _entry(path: str, field: FieldInfo) -> Entry:
+def _entry(path: str, field: FieldInfo, default: Any) -> Entry:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     bounds: dict[str, Any] = {}
     for constraint in field.metadata:
@@ -86,7 +91,7 @@ def _entry(path: str, field: FieldInfo) -> Entry:
     return Entry(
         path=path,
         kind=field.annotation,
-        default=field.get_default(call_default_factory=True),
+        default=default,
         words=field.description or "",
         unit=str(extra.get("unit") or ""),
         ge=bounds.get("ge"),
@@ -109,12 +114,13 @@ def resolve(kind: type[S], file: Path | None = None, assignments: Sequence[str] 
     Raises:
         InputError: the file is missing or not YAML, a key is unknown, a value is out of bounds.
     """
+    origin = origin_of(file, [text.partition("=")[0] for text in assignments])
     if not section:
-        return validate(kind, _lay_over(file, assignments), "", _origin(file))
+        return validate(kind, _lay_over(file, assignments), "", origin)
     part = read_sections(file, assignments)[section]
     if section in PLUGIN_SECTIONS:
         part = {name: value for name, value in part.items() if name not in CHOICES}
-    return validate(kind, part, section, _origin(file))
+    return validate(kind, part, section, origin)
 
 
 def read_sections(file: Path | None = None, assignments: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
@@ -124,8 +130,12 @@ def read_sections(file: Path | None = None, assignments: Sequence[str] = ()) -> 
         InputError: the file is missing or not YAML, or there is no such section.
     """
     tree = _lay_over(file, assignments)
-    _forbid_unknown_sections(tree, file)
     for name, part in tree.items():
+        if name not in SECTIONS:
+            origin = origin_of(file, [text.partition("=")[0] for text in assignments])
+            raise InputError(
+                f"there is no group of settings '{name}' (from {origin(str(name))})", known_names(SECTIONS, str(name))
+            )
         if part is not None and not isinstance(part, dict):
             raise InputError(f"'{name}' is a group of settings, not {part!r}", "write 'key: value' lines below it")
     return {name: dict(tree.get(name) or {}) for name in SECTIONS}
@@ -138,11 +148,18 @@ def _lay_over(file: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
     return tree
 
 
-def _origin(file: Path | None) -> str:
-    return str(file) if file else "--set"
+def origin_of(file: Path | None, assigned: Iterable[str]) -> Origin:
+    """Tells of a setting's path where its value came from: the command line, which ``assigned`` some, or ``file``."""
+    paths = [path.strip() for path in assigned]
+
+    def origin(where: str) -> str:
+        by_hand = any(f"{where}.".startswith(f"{path}.") or path.startswith(f"{where}.") for path in paths)
+        return str(file) if file and not by_hand else "the command line"
+
+    return origin
 
 
-def validate(kind: type[S], values: Any, section: str = "", origin: str = "") -> S:
+def validate(kind: type[S], values: Any, section: str = "", origin: str | Origin = "") -> S:
     """``values`` as settings of ``kind``; raises InputError naming the first wrong key, its bounds and its origin."""
     try:
         return kind.model_validate(values)
@@ -162,19 +179,15 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot read the settings file {file}: {error.strerror}", "check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not YAML: {str(error).splitlines()[0]}", "mend that line") from None
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{file}{place} is not YAML: {what}", "write it as 'key: value' lines") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise InputError(f"{file} holds no settings, but {type(tree).__name__}", "write it as 'key: value' lines")
     return tree
-
-
-def _forbid_unknown_sections(tree: dict[str, Any], file: Path | None) -> None:
-    for name in tree:
-        if name not in SECTIONS:
-            origin = f" (from {file})" if file else ""
-            raise InputError(f"there is no group of settings '{name}'{origin}", f"known: {', '.join(SECTIONS)}")
 
 
 def _assign(tree: dict[str, Any], text: str) -> None:
@@ -194,16 +207,18 @@ def _assign(tree: dict[str, Any], text: str) -> None:
         tree[leaf] = value
 
 
-def _first_complaint(kind: type[Settings], error: ValidationError, section: str, origin: str) -> InputError:
+def _first_complaint(kind: type[Settings], error: ValidationError, section: str, origin: str | Origin) -> InputError:
     complaint = error.errors()[0]
     where = ".".join(str(part) for part in ((section,) if section else ()) + complaint["loc"])
+    origin = origin if isinstance(origin, str) else origin(where)
     source = f" (from {origin})" if origin else ""
     if complaint["type"] == "extra_forbidden":
-        prefix = f"{section}." if section else ""
-        group = where.rsplit(".", 1)[0] + "."
-        known = [f"{prefix}{entry.path}" for entry in entries(kind)]
-        near = [path for path in known if path.startswith(group)] or known
-        return InputError(f"there is no setting '{where}'{source}", f"known: {', '.join(near)}")
+        known = [entry.path for entry in entries(kind, f"{section}." if section else "")]
+        group = where.rpartition(".")[0]
+        return InputError(
+            f"there is no setting '{where}'{source}",
+            known_names([path for path in known if path.startswith(f"{group}.")] or known, where),
+        )
     return InputError(
         f"setting '{where}' cannot be {complaint['input']!r}{source}", complaint["msg"].replace("Input", "it").strip()
     )
