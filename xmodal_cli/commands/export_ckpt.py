@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def _formats() -> str:
-    return "; ".join(f"{name}: {plugins.summary(plugins.EXPORTER, name)}" for name in plugins.names(plugins.EXPORTER))
+    return "; ".join(
+        f"{name}: {plugins.summary(plugins.EXPORTER, name).rstrip('.')}" for name in plugins.names(plugins.EXPORTER)
+    )
 
 
 def export_ckpt(
@@ -55,15 +57,17 @@ def _print_json(report: Report, format: str) -> None:
 
 
 def _print_report(report: Report, network: str, format: str) -> None:
+    from rich.markup import escape
+
     from xmodal_cli.console import out
 
     out.print(
         f"{report.exported} of {report.total} tensors ({report.parameters:,} numbers) of '{network}' as '{format}': "
-        f"[bold]{report.file}[/]",
+        f"[bold]{escape(str(report.file))}[/]",
         soft_wrap=True,
     )
     for path in report.beside:
-        out.print(f"beside it: {path}", soft_wrap=True)
+        out.print(f"beside it: {escape(str(path))}", soft_wrap=True)
     out.print("to load it:")
     for line in report.usage:
         out.print(f"    {line}", soft_wrap=True, markup=False, highlight=False)

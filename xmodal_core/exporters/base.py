@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from safetensors import SafetensorError
 from torch import Tensor
 
 from xmodal_core.errors import InputError, RunError
@@ -78,43 +80,56 @@ class Exporter(ABC):
         """Convert, check and write; nothing is written unless every tensor of both sides found its partner.
 
         Raises:
-            InputError: this format cannot carry that network.
-            RunError: the two sides match only in part; the message names the first tensors without a partner.
+            InputError: this format cannot carry that network, or ``file`` is a folder.
+            RunError: the two sides match only in part, the message names the first tensor without a partner; or the
+                disk is full or cannot be written.
         """
         if backbone.network not in self.networks:
             raise InputError(
                 f"format '{_plugin_name(self)}' cannot carry a '{backbone.network}' network",
                 f"it carries: {', '.join(self.networks)}",
             )
+        if file.is_dir():
+            raise InputError(f"{file} is a folder", f"name the file to write, e.g. {file / ('backbone' + self.suffix)}")
         converted = self.convert(backbone)
         refuse_half_match(backbone, converted)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(file.name + ".partial")
-        try:
-            self.write(backbone, converted, partial)
-            os.replace(partial, file)
-        finally:
-            partial.unlink(missing_ok=True)
         return Report(
             file=file,
-            beside=self._write_beside(backbone, file),
+            beside=self._write_all(backbone, converted, file),
             exported=len(set(converted.origin.values())),
             total=len(backbone.tensors),
             parameters=sum(tensor.numel() for tensor in converted.tensors.values()),
             usage=self.usage(file),
         )
 
-    def _write_beside(self, backbone: Backbone, file: Path) -> tuple[Path, ...]:
-        card = file.with_name(f"{file.stem}.card.json")
-        texts = {card: json.dumps(backbone.card, indent=2) + "\n"}
+    def _write_all(self, backbone: Backbone, converted: Converted, file: Path) -> tuple[Path, ...]:
+        """Write the texts beside ``file``, then ``file`` itself: where it is, everything is."""
+        texts = self._texts(backbone, file)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            for path, text in texts.items():
+                _write_whole(path, partial(Path.write_text, data=text, encoding="utf-8"))
+            _write_whole(file, partial(self.write, backbone, converted))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise RunError(f"cannot write {file}: {error}", "choose another place with --out, or make room") from error
+        return tuple(texts)
+
+    def _texts(self, backbone: Backbone, file: Path) -> dict[Path, str]:
+        texts = {file.with_name(f"{file.stem}.card.json"): json.dumps(backbone.card, indent=2) + "\n"}
         suffix, fragment = self.settings_fragment(backbone)
         if fragment:
             texts[file.with_name(f"{file.stem}{suffix}")] = fragment
-        for path, text in texts.items():
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, path)
-        return tuple(texts)
+        return texts
+
+
+def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` write ``file``, whole or not at all."""
+    unfinished = file.with_name(file.name + ".partial")
+    try:
+        write(unfinished)
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def refuse_half_match(backbone: Backbone, converted: Converted) -> None:

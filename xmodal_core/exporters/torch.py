@@ -39,5 +39,10 @@ class Torch(Exporter):
     def usage(self, file: Path) -> tuple[str, ...]:
         return (
             "from safetensors.torch import load_file",
-            f'tensors = load_file("{file.name}")  # names and shapes of xmodal_core.points',
+            f'tensors = load_file("{file.name}")',
+            "or as the network itself, with the settings in its card:",
+            "from pathlib import Path",
+            "from xmodal_core.points import restore_network",
+            "from xmodal_core.train.backbone import load_backbone",
+            f'network = restore_network(load_backbone(Path("{file.name}")))',
         )

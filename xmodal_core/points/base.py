@@ -67,6 +67,11 @@ class PointNetwork(nn.Module, ABC):
         super().__init__()
         self.config = config
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return next(self.parameters()).dtype
+
     @abstractmethod
     def forward(self, points: Tensor, channels: Tensor, offsets: Tensor) -> PointFeatures:
         """Features of every point.

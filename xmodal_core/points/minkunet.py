@@ -156,7 +156,8 @@ class MinkUNet(PointNetwork):
             "height": points[:, 2:],
             "xyz": points,
         }
-        return cells.mean(torch.cat([parts[name] for name in self.config.inputs], dim=1).float())
+        inputs = torch.cat([parts[name] for name in self.config.inputs], dim=1)
+        return cells.mean(inputs.to(self.dtype))
 
     def _unet(self, voxels: Any) -> Any:
         voxels = self.stem(voxels)

@@ -188,10 +188,10 @@ class Pillars(PointNetwork):
 
     def _pillars(self, points: Tensor, channels: Tensor, cells: Cells) -> Tensor:
         """(V,F) one feature a pillar."""
-        points, channels = points[cells.point].float(), channels[cells.point].float()
+        points, channels = points[cells.point], channels[cells.point]
         from_mean = points - cells.spread(cells.mean(points))
         from_centre = points - cells.spread(self._centres(cells, points))
-        features = torch.cat([points, channels, from_mean, from_centre], dim=1)
+        features = torch.cat([points, channels, from_mean, from_centre], dim=1).to(self.dtype)
         for number, layer in enumerate(self.pillar_layers, start=1):
             features = layer(features)
             highest = cells.max(features)
@@ -228,7 +228,7 @@ class Pillars(PointNetwork):
         bounds = offsets.tolist()
         rows = [
             nn.functional.grid_sample(
-                frame[None].float(), place[None, None, first:last], padding_mode="border", align_corners=False
+                frame[None].to(place.dtype), place[None, None, first:last], padding_mode="border", align_corners=False
             )[0, :, 0].T
             for frame, first, last in zip(bev, bounds[:-1], bounds[1:], strict=True)
         ]
