@@ -17,7 +17,7 @@ import yaml
 from pydantic import field_validator, model_validator
 
 from xmodal_core import plugins
-from xmodal_core.config import CHOICES, SECTIONS, Settings, read_sections, setting, validate
+from xmodal_core.config import CHOICES, SECTIONS, Origin, Settings, origin_of, read_sections, setting, validate
 from xmodal_core.errors import InputError
 from xmodal_core.units.config import UnitsConfig
 
@@ -176,11 +176,11 @@ def read_experiment(
         InputError: a file, a plugin, a key or a value that cannot be; the message names it.
     """
     sections = read_sections(file, assignments)
-    for path, value in (options or {}).items():
-        if value is not None:
-            section, _, name = path.partition(".")
-            sections[section][name] = value
-    origin = str(file) if file else ""
+    given = {path: value for path, value in (options or {}).items() if value is not None}
+    for path, value in given.items():
+        section, _, name = path.partition(".")
+        sections[section][name] = value
+    origin = origin_of(file, [*(text.partition("=")[0] for text in assignments), *given])
     dataset = str(sections["dataset"].get("name") or DEFAULTS["dataset"])
     _suit_network(sections["network"], dataset, sections["train"].get("device", "auto"), gpu)
     root = sections["dataset"].get("root")
@@ -196,7 +196,7 @@ def read_experiment(
     )
 
 
-def _choose(section: str, sections: Mapping[str, Mapping[str, Any]], origin: str) -> Choice:
+def _choose(section: str, sections: Mapping[str, Mapping[str, Any]], origin: Origin) -> Choice:
     name = str(sections[section].get("name") or DEFAULTS[section])
     kind = plugins.load(KINDS[section], name)
     values = {key: value for key, value in sections[section].items() if key not in CHOICES}
