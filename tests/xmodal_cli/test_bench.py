@@ -18,10 +18,14 @@ def arguments(example_root):
 
 
 def test_a_table_and_what_to_know_of_it(arguments):
-    done = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
     assert done.exit_code == 0, done.output
-    for words in ("milliseconds", "ratio to ours", "DBSCAN", "total", "64 seeds"):
+    for words in ("milliseconds", "ratio", "total", "64 seeds"):
         assert words in done.output
+    # Every name on one line of a terminal of 80 characters.
+    for name in ("scikit-learn NearestNeighbors", "scikit-learn DBSCAN", "fastest peers, summed"):
+        assert name in done.output
+    assert max(map(len, done.output.splitlines()[:20])) <= 80
 
 
 def test_one_line_of_json(arguments):

@@ -58,8 +58,9 @@ def _print_table(bench: Bench) -> None:
 
     from xmodal_cli.console import out
 
-    table = Table("step", "name")
-    for title in ("milliseconds", "ratio to ours", "same result"):
+    table = Table("step")
+    table.add_column("name", no_wrap=True)
+    for title in ("milliseconds", "ratio\nto ours", "same\nresult"):
         table.add_column(title, justify="right")
     step = ""
     for row in bench.rows:

@@ -10,6 +10,9 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import DBSCAN
 
 from xmodal_core.bench.units import same_partition
+from xmodal_core.datasets import open_dataset
+from xmodal_core.units.config import InstancesConfig
+from xmodal_core.units.instances import squeeze
 from xmodal_core.units.rbnn import connected
 
 
@@ -103,3 +106,11 @@ def test_same_partition_sees_a_difference():
     assert not same_partition(np.array([0, 0, 1]), np.array([0, 1, 1]))
     assert not same_partition(np.array([0, 0, 1]), np.array([0, 0, 0]))
     assert not same_partition(np.array([0, 0]), np.array([0, 0, 0]))
+
+
+def test_a_real_sweep_also_squeezed(real_data):
+    frame = open_dataset("kitti_object", real_data / "kitti_object").frame(5)
+    above = frame.points[frame.points[:, 2] > -1.5]
+    assert len(above) > 30_000
+    for points in (above, squeeze(above, InstancesConfig(vertical_reach=2.0))):
+        assert same_partition(connected(points, 0.3), DBSCAN(eps=0.3, min_samples=1).fit_predict(points))

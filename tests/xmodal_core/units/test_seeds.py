@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmodal_core.bench.naive import naive_farthest_points
+from xmodal_core.datasets import open_dataset
 from xmodal_core.units.seeds import BUCKET, choose_seeds, farthest_points
 
 
@@ -75,3 +76,8 @@ def test_the_seed_changes_the_first_point_and_nothing_else_does():
     first = {int(choose_seeds(points, everything, 10, seed)[0]) for seed in range(20)}
     assert len(first) > 10
     np.testing.assert_array_equal(choose_seeds(points, everything, 10, 3), choose_seeds(points, everything, 10, 3))
+
+
+def test_a_real_sweep(real_data):
+    points = open_dataset("nuscenes", real_data / "nuscenes_keyframe").frame(0).points[:, :2].astype(np.float64)
+    np.testing.assert_array_equal(farthest_points(points, 2048, 17), naive_farthest_points(points, 2048, 17))
