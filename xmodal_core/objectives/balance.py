@@ -38,4 +38,4 @@ def least_similar(similarity: Tensor, negatives: float, *, literal: bool = False
     own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
     alone = similarity.masked_fill(own, torch.inf)
     last = alone.kthvalue(count_of(negatives, others), dim=1, keepdim=True).values
-    return (alone < last) if literal else (alone <= last) & ~own
+    return (alone < last) if literal else (alone <= last)

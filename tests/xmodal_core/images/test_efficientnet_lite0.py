@@ -58,6 +58,15 @@ def test_its_maps_are_the_stages_of_the_whole_network(packaged: dict[str, Tensor
         torch.testing.assert_close(found, level, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("height", "width"), [(128, 127), (127, 128), (125, 123)])
+def test_a_pixel_less_at_the_edge_moves_nothing_elsewhere(height: int, width: int) -> None:
+    """TensorFlow's padding goes to the left, too, where a size is odd; that would shift the whole map."""
+    images = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    teacher = load_teacher("efficientnet_lite0")
+    whole, cut = teacher(images)[0], teacher(images[..., :height, :width])[0]
+    torch.testing.assert_close(cut[..., :20, :20], whole[..., :20, :20], atol=1e-4, rtol=1e-4)
+
+
 def test_layers_behind_the_coarsest_stride_are_cut_off() -> None:
     teacher = load_teacher("efficientnet_lite0")
     count = sum(parameter.numel() for parameter in teacher.parameters())
