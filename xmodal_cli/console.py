@@ -10,8 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from xmodal_core.errors import XmodalError
+from rich.text import Text
 
 out = Console()
 err = Console(stderr=True)
@@ -22,15 +21,15 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
 
 
-def complain(error: XmodalError) -> None:
+def complain(message: str, hint: str = "") -> None:
     """The two lines of an error: what is wrong, what to do."""
-    err.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False, soft_wrap=True)
-    if error.hint:
-        err.print(f"[bold]hint:[/]  {_plain(error.hint)}", highlight=False, soft_wrap=True)
+    err.print(Text.assemble(("error:", "bold red"), f" {_one_line(message)}"), soft_wrap=True)
+    if hint:
+        err.print(Text.assemble(("hint:", "bold"), f"  {_one_line(hint)}"), soft_wrap=True)
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 @contextmanager

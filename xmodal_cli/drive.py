@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from sample_data import DriveSettings
     from xmodal_core.datasets.base import Dataset
 
 
+DEFAULT = "sample"
+
+
 def open_from_options(
-    dataset: str,
+    dataset: str | None = None,
     root: Path | None = None,
     split: str | None = None,
     config: Path | None = None,
@@ -24,15 +28,20 @@ def open_from_options(
     """The data set that ``--dataset``, ``--root``, ``--split``, ``--config`` and ``--set`` describe.
 
     The options of the data set are the ``dataset`` section of the settings file, then ``--set dataset.…``, then
-    ``--split``. The sample drive is made first where it is not there yet, with a progress bar unless ``quiet``.
+    ``--split``; its ``name`` and ``root`` are there too where ``--dataset`` and ``--root`` are not given. Without any
+    it is the sample drive, which is made first where it is not there yet, with a progress bar unless ``quiet``.
 
     Raises:
         InputError, DataError: see ``open_dataset`` and ``config.resolve``.
     """
     from xmodal_core import plugins
-    from xmodal_core.config import resolve, validate
+    from xmodal_core.config import read_sections, resolve, validate
     from xmodal_core.datasets import open_dataset
 
+    written = read_sections(config, list(assignments or ()))["dataset"]
+    dataset = dataset or str(written.get("name") or DEFAULT)
+    if root is None and written.get("root") is not None and written.get("name", dataset) == dataset:
+        root = Path(str(written["root"])).expanduser()
     kind = plugins.load(plugins.DATASET, dataset)
     options = resolve(kind.Config, config, list(assignments or ()), "dataset").model_dump()
     if split is not None:
@@ -43,8 +52,9 @@ def open_from_options(
     return open_dataset(dataset, root, options)
 
 
-def ensure_sample_drive(*, quiet: bool = False) -> Path:
-    """The folder of the cached sample drive; a progress bar appears only while one is being made."""
+def ensure_sample_drive(settings: DriveSettings | None = None, *, quiet: bool = False) -> Path:
+    """The folder of the cached sample drive, of ``settings`` or the usual ones; a progress bar appears only while it
+    is being made."""
     from contextlib import ExitStack
 
     from sample_data import ensure_drive
@@ -60,4 +70,4 @@ def ensure_sample_drive(*, quiet: bool = False) -> Path:
                 bar.add_task("making the sample drive (once)", note="")
             bar.update(bar.task_ids[0], completed=done, total=total)
 
-        return ensure_drive(on_progress=on_progress)
+        return ensure_drive(settings=settings, on_progress=on_progress)

@@ -15,11 +15,11 @@ def _known(kind: plugins.Kind) -> str:
 
 
 DatasetName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--dataset",
         metavar="NAME",
-        help=f"Data set: {_known(plugins.DATASET)}. 'sample' is a generated drive, made on first use.",
+        help=f"Data set: {_known(plugins.DATASET)}. Default: sample, a generated drive, made on first use.",
     ),
 ]
 Root = Annotated[

@@ -21,7 +21,7 @@ def group() -> None:
 
 @app.command("units")
 def units(
-    dataset: DatasetName = "sample",
+    dataset: DatasetName = None,
     root: Root = None,
     split: Split = None,
     frame: Annotated[int, typer.Option("--frame", metavar="K", help="Number of the frame, from 0.", min=0)] = 0,

@@ -1,0 +1,75 @@
+"""From the shared options to an open data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import sample_data
+from xmodal_cli.drive import ensure_sample_drive, open_from_options
+from xmodal_core.errors import InputError
+
+Root = Callable[[str], Path]
+
+
+@pytest.fixture
+def file(tmp_path: Path, example_root: Root) -> Path:
+    """Settings that name a data set with its root and an option."""
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"dataset: {{name: kitti_object, root: {example_root('kitti_object')}, split: val}}\n")
+    return path
+
+
+def test_the_settings_file_names_data_set_root_and_options(file: Path, example_root: Root) -> None:
+    dataset = open_from_options(config=file)
+    assert dataset.root == example_root("kitti_object")
+    assert [dataset.name(index) for index in range(len(dataset))] == ["000007"]
+
+
+def test_set_weighs_more_than_the_file_and_options_more_than_both(file: Path) -> None:
+    assert len(open_from_options(config=file, assignments=["dataset.split=training"])) == 2
+    assert len(open_from_options(config=file, assignments=["dataset.split=training"], split="val")) == 1
+
+
+def test_the_files_root_is_that_of_its_own_data_set(file: Path, example_root: Root) -> None:
+    file.write_text(file.read_text().replace(", split: val", ""))
+    with pytest.raises(InputError, match="'kitti_raw' needs its folder"):
+        open_from_options("kitti_raw", config=file)
+    assert open_from_options("kitti_raw", example_root("kitti_raw"), config=file).scene(0).startswith("2011_09_26")
+
+
+def test_a_wrong_split_and_a_wrong_option_are_named(example_root: Root) -> None:
+    root = example_root("kitti_object")
+    with pytest.raises(InputError, match="unknown split 'mine'"):
+        open_from_options("kitti_object", root, "mine")
+    with pytest.raises(InputError, match=r"no setting 'dataset\.splt'.*did you mean 'dataset\.split'"):
+        open_from_options("kitti_object", root, assignments=["dataset.splt=val"])
+
+
+def test_without_anything_it_is_the_sample_drive_made_with_a_bar(
+    example_root: Root, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = example_root("sample")
+
+    def make(settings=None, on_progress=None):
+        assert settings is None
+        on_progress(0, 4)
+        on_progress(4, 4)
+        return there
+
+    monkeypatch.setattr(sample_data, "ensure_drive", make)
+    assert len(open_from_options()) == 2
+    assert "making the sample drive (once)" in capsys.readouterr().err
+    assert len(open_from_options(quiet=True)) == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_no_bar_where_the_drive_is_there(
+    example_root: Root, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = example_root("sample")
+    monkeypatch.setattr(sample_data, "ensure_drive", lambda **options: there)
+    assert ensure_sample_drive() == there
+    assert capsys.readouterr().err == ""
