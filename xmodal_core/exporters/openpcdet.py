@@ -45,10 +45,11 @@ class OpenPCDet(Exporter):
         config = _config(backbone)
         origin = {target: ours for ours, target in _names(config) if ours in backbone.tensors}
         tensors = {target: backbone.tensors[ours] for target, ours in origin.items()}
+        expected = dict(_expected(config))
         first = "vfe.pfn_layers.0.linear.weight"
-        if first in tensors:
+        if first in tensors and tuple(tensors[first].shape) == expected[first]:
             tensors[first] = _fold_scale(tensors[first], config)
-        return Converted(tensors, origin, dict(_expected(config)))
+        return Converted(tensors, origin, expected)
 
     def write(self, backbone: Backbone, converted: Converted, file: Path) -> None:
         # Only what torch.load(weights_only=True) takes, its default since torch 2.6: tensors, text, numbers, dicts.

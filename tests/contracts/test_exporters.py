@@ -1,0 +1,152 @@
+"""What every exporter promises, checked with every network that it carries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from xmodal_core import plugins
+from xmodal_core.errors import InputError, RunError
+from xmodal_core.exporters.base import Converted, Exporter
+from xmodal_core.points import load_network
+from xmodal_core.train.backbone import Backbone
+
+FORMATS = plugins.names(plugins.EXPORTER)
+CARRIED = [(name, network) for name in FORMATS for network in plugins.load(plugins.EXPORTER, name).networks]
+
+
+@pytest.fixture(params=CARRIED, ids=" ".join)
+def case(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def exporter(case: tuple[str, str]) -> Exporter:
+    made: Exporter = plugins.load(plugins.EXPORTER, case[0])()
+    return made
+
+
+@pytest.fixture
+def backbone(case: tuple[str, str]) -> Backbone:
+    torch.manual_seed(0)
+    network = load_network(case[1])
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.add_(torch.rand(tensor.shape))
+    return Backbone(
+        network.state_dict(),
+        {
+            "schema": 1,
+            "network": case[1],
+            "network_settings": network.config.model_dump(mode="json"),
+            "dataset": "sample",
+            "settings": {"train": {"epochs": 2}},
+            "versions": {"xmodal": "0.1"},
+            "metrics": {"loss": 1.5},
+        },
+    )
+
+
+@pytest.fixture
+def file(exporter: Exporter, tmp_path: Path) -> Path:
+    return tmp_path / "new" / f"weights{exporter.suffix}"
+
+
+def nothing_in(folder: Path) -> bool:
+    return not folder.exists() or not [path for path in folder.rglob("*") if path.is_file()]
+
+
+class TestEveryExporter:
+    def test_everything_goes_over_and_is_counted(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
+        report = exporter.export(backbone, file)
+        numbers = sum(tensor.numel() for tensor in backbone.tensors.values())
+        assert (report.exported, report.total, report.parameters) == (len(backbone.tensors),) * 2 + (numbers,)
+        assert report.file == file
+        assert sorted(file.parent.iterdir()) == sorted([file, *report.beside])
+        assert any(file.name in line for line in report.usage)
+
+    def test_no_value_is_lost_or_doubled(self, exporter: Exporter, backbone: Backbone) -> None:
+        converted = exporter.convert(backbone)
+        assert sorted(converted.origin.values()) == sorted(backbone.tensors)
+        assert set(converted.origin) == set(converted.tensors)
+        for name, tensor in converted.tensors.items():
+            ours = backbone.tensors[converted.origin[name]]
+            assert tensor.dtype == ours.dtype
+            torch.testing.assert_close(tensor.flatten().sort()[0], ours.flatten().sort()[0])
+
+    def test_the_backbone_stays_as_it_is(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
+        before = {name: tensor.clone() for name, tensor in backbone.tensors.items()}
+        exporter.export(backbone, file)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.tensors.items())
+
+    def test_the_card_lies_beside(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
+        report = exporter.export(backbone, file)
+        (card,) = (path for path in report.beside if path.suffix == ".json")
+        assert json.loads(card.read_text(encoding="utf-8")) == dict(backbone.card)
+
+    def test_an_older_file_is_replaced(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
+        file.parent.mkdir()
+        file.write_bytes(b"old")
+        exporter.export(backbone, file)
+        assert file.stat().st_size > 1000
+
+    @pytest.mark.parametrize("which", [0, 7, -1])
+    def test_a_missing_tensor_is_refused(self, exporter: Exporter, backbone: Backbone, file: Path, which: int) -> None:
+        gone = list(backbone.tensors)[which]
+        less = {name: tensor for name, tensor in backbone.tensors.items() if name != gone}
+        count = len(backbone.tensors)
+        with pytest.raises(
+            RunError, match=f"only {count - 1} of the target's {count} tensors match; .* no counterpart"
+        ):
+            exporter.export(replace(backbone, tensors=less), file)
+        assert nothing_in(file.parent)
+
+    def test_a_tensor_without_a_place_is_refused(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
+        more = {**backbone.tensors, "head.weight": torch.ones(2)}
+        with pytest.raises(RunError, match=r"head\.weight"):
+            exporter.export(replace(backbone, tensors=more), file)
+        assert nothing_in(file.parent)
+
+    def test_a_tensor_of_another_shape_is_refused(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
+        name = next(iter(backbone.tensors))
+        reshaped = {**backbone.tensors, name: backbone.tensors[name].flatten()[:-1]}
+        with pytest.raises(RunError, match=r"should be .*, but is"):
+            exporter.export(replace(backbone, tensors=reshaped), file)
+        assert nothing_in(file.parent)
+
+    def test_other_settings_than_the_weights_are_refused(
+        self, exporter: Exporter, backbone: Backbone, file: Path
+    ) -> None:
+        settings = {**backbone.card["network_settings"], "channels": ["intensity", "ring"]}
+        with pytest.raises(RunError, match="nothing written"):
+            exporter.export(replace(backbone, card={**backbone.card, "network_settings": settings}), file)
+        assert nothing_in(file.parent)
+
+    def test_a_network_that_it_cannot_carry_is_refused(
+        self, exporter: Exporter, backbone: Backbone, file: Path, case: tuple[str, str]
+    ) -> None:
+        with pytest.raises(InputError, match=f"'{case[0]}' cannot carry a 'spheres' network"):
+            exporter.export(replace(backbone, card={**backbone.card, "network": "spheres"}), file)
+        assert nothing_in(file.parent)
+
+    def test_a_full_disk_leaves_no_half_a_file(
+        self, exporter: Exporter, backbone: Backbone, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write(backbone: Backbone, converted: Converted, file: Path) -> None:
+            file.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(exporter, "write", write)
+        with pytest.raises(RunError, match="No space left on device"):
+            exporter.export(backbone, file)
+        assert not file.exists()
+        assert not list(file.parent.glob("*.partial"))
+
+    def test_a_folder_in_its_place_is_named(self, exporter: Exporter, backbone: Backbone, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="is a folder"):
+            exporter.export(backbone, tmp_path)
+        assert nothing_in(tmp_path)

@@ -1,0 +1,116 @@
+"""``xmodal export-ckpt``: a run folder in, another framework's checkpoint out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from xmodal_cli.app import app
+from xmodal_core import plugins
+from xmodal_core.errors import DataError, InputError, RunError
+from xmodal_core.points import load_network
+from xmodal_core.train.backbone import FILE_NAME, save_backbone
+
+
+def write_run(folder: Path, network: str, **settings: object) -> Path:
+    """A run folder with only its slim file."""
+    made = load_network(network, settings)
+    folder.mkdir(parents=True)
+    card = {"network": network, "network_settings": made.config.model_dump(mode="json"), "metrics": {"loss": 1.0}}
+    save_backbone(folder / FILE_NAME, made.state_dict(), card)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "a [run]", "pillars")
+
+
+def test_a_run_becomes_a_checkpoint_and_says_how_to_load_it(run: Path) -> None:
+    done = CliRunner().invoke(app, ["export-ckpt", str(run), "--format", "openpcdet"])
+    assert done.exit_code == 0, done.output
+    file = run / "export" / "backbone_openpcdet.pth"
+    text = done.output.replace("\n", "")
+    assert "60 of 60 tensors" in text
+    assert str(file) in text
+    assert "--pretrained_model backbone_openpcdet.pth" in text
+    assert len(torch.load(file, weights_only=True)["model_state"]) == 60
+    assert sorted(path.name for path in file.parent.iterdir()) == [
+        "backbone_openpcdet.card.json",
+        "backbone_openpcdet.pth",
+        "backbone_openpcdet.yaml",
+    ]
+
+
+def test_one_line_of_json(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "there" / "net.safetensors"
+    done = CliRunner().invoke(app, ["export-ckpt", str(run / FILE_NAME), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    (line,) = done.stdout.strip().splitlines()
+    numbers = sum(tensor.numel() for tensor in load_network("pillars").state_dict().values())
+    assert json.loads(line) == {
+        "file": str(out),
+        "format": "torch",
+        "tensors": 60,
+        "of": 60,
+        "parameters": numbers,
+        "beside": [str(out.with_name("net.card.json"))],
+    }
+    assert out.is_file()
+
+
+def test_the_formats_are_in_the_help_without_torch_being_imported() -> None:
+    code = (
+        "import sys; from xmodal_cli.app import app\n"
+        "try: app(['export-ckpt', '--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'spconv', 'safetensors'} & set(sys.modules), 'imported'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in plugins.names(plugins.EXPORTER):
+        assert f"{name}: " in done.stdout
+
+
+def test_a_format_for_another_network_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", "minkunet")
+    done = CliRunner().invoke(app, ["export-ckpt", str(run), "--format", "openpcdet"])
+    assert isinstance(done.exception, InputError)
+    assert "cannot carry a 'minkunet' network" in done.exception.message
+    assert "pillars" in done.exception.hint
+    assert not (run / "export").exists()
+
+
+def test_half_a_match_is_refused_and_nothing_written(run: Path) -> None:
+    made = load_network("pillars")
+    tensors = made.state_dict()
+    del tensors["ups.1.conv.weight"]
+    card = {"network": "pillars", "network_settings": made.config.model_dump(mode="json")}
+    save_backbone(run / FILE_NAME, tensors, card)
+    done = CliRunner().invoke(app, ["export-ckpt", str(run), "--format", "openpcdet"])
+    assert isinstance(done.exception, RunError)
+    assert "only 59 of the target's 60 tensors match" in done.exception.message
+    assert "backbone_2d.deblocks.1.0.weight" in done.exception.message
+    assert not (run / "export").exists()
+
+
+def test_an_unknown_format_is_named_with_those_there_are(run: Path) -> None:
+    done = CliRunner().invoke(app, ["export-ckpt", str(run), "--format", "onnx"])
+    assert isinstance(done.exception, InputError)
+    assert "unknown exporter 'onnx'" in done.exception.message
+    assert "openpcdet, torch" in done.exception.hint
+
+
+@pytest.mark.parametrize(("content", "complaint"), [(None, "no pre-trained network at"), (b"junk" * 99, "is damaged")])
+def test_a_run_without_a_whole_file_is_named(content: bytes | None, complaint: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / FILE_NAME).write_bytes(content)
+    done = CliRunner().invoke(app, ["export-ckpt", str(tmp_path)])
+    assert isinstance(done.exception, DataError)
+    assert complaint in done.exception.message
