@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +23,10 @@ class Viewer(ABC):
 
     window: ClassVar[bool] = False
     """It can show the scene in a window of its own."""
+
+    neighbour: Callable[[int], Scene] | None = None
+    """Where the caller can make it: the scene so many frames on (back, for a negative number), for windows that step
+    through a drive. It raises InputError past the ends."""
 
     @abstractmethod
     def available(self) -> str | None:
