@@ -278,4 +278,6 @@ def test_a_file_damaged_anywhere_gives_a_frame_or_a_named_error(
         error = caught
     finally:
         path.write_bytes(whole)
-    assert error is None or str(root) in error.message
+    if error is not None:
+        assert str(root) in error.message
+        assert error.hint

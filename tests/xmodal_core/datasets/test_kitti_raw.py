@@ -13,20 +13,9 @@ import pytest
 from xmodal_core.datasets import Dataset, _kitti_example, open_dataset
 from xmodal_core.datasets._kitti_example import DATE, DRIVE, PERIOD, STEP
 from xmodal_core.errors import DataError, InputError
-from xmodal_core.geometry import points_in_box
 from xmodal_core.types import Frame
 
-Root = Callable[[str], Path]
-
-
-@pytest.fixture
-def root(example_root: Root) -> Path:
-    return example_root("kitti_raw")
-
-
-@pytest.fixture
-def copy(example_copy: Root) -> Path:
-    return example_copy("kitti_raw")
+NAME = "kitti_raw"
 
 
 def row(file: Path, name: str) -> np.ndarray:
@@ -168,18 +157,10 @@ class TestTracklets:
             total += len(frame.boxes)
         assert total >= 9
 
-    def test_a_real_drives_boxes_sit_on_their_points(self, real: Dataset) -> None:
-        shares = []
-        for frame in real:
-            assert frame.boxes is not None
-            for number in range(len(frame.boxes)):
-                inside = points_in_box(frame.points, frame.boxes, number)
-                assert inside.any()
-                floor = frame.boxes.centre[number, 2] - frame.boxes.size[number, 2] / 2
-                above = frame.points[:, 2] > floor + 0.2
-                around = points_in_box(frame.points, frame.boxes, number, margin=0.3) & above
-                if (inside & above).sum() >= 20:
-                    shares.append((inside & above).sum() / around.sum())
+    def test_a_real_drives_boxes_sit_on_their_points(
+        self, real: Dataset, shares_inside: Callable[[Dataset], list[float]]
+    ) -> None:
+        shares = shares_inside(real)
         assert len(shares) > 150
         assert np.median(shares) > 0.95
         assert np.percentile(shares, 10) > 0.75

@@ -14,7 +14,7 @@ from xmodal_core.datasets._nuscenes_classes import DETECTION, OTHER, SEGMENTATIO
 from xmodal_core.errors import DataError
 from xmodal_core.geometry import invert, points_in_box, transform_points
 
-Root = Callable[[str], Path]
+NAME = "nuscenes"
 VERSION = _nuscenes_example.VERSION
 Change = Callable[[list[dict[str, Any]]], object]
 
@@ -24,16 +24,6 @@ def edit(root: Path, table: str, change: Change) -> None:
     rows = json.loads(file.read_text())
     change(rows)
     file.write_text(json.dumps(rows))
-
-
-@pytest.fixture
-def root(example_root: Root) -> Path:
-    return example_root("nuscenes")
-
-
-@pytest.fixture
-def copy(example_copy: Root) -> Path:
-    return example_copy("nuscenes")
 
 
 class TestProjection:

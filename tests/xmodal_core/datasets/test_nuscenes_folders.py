@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,8 @@ import pytest
 from xmodal_core.datasets import _nuscenes_example, open_dataset
 from xmodal_core.errors import DataError, InputError
 
-Root = Callable[[str], Path]
+NAME = "nuscenes"
 VERSION = _nuscenes_example.VERSION
-
-
-@pytest.fixture
-def root(example_root: Root) -> Path:
-    return example_root("nuscenes")
-
-
-@pytest.fixture
-def copy(example_copy: Root) -> Path:
-    return example_copy("nuscenes")
 
 
 class TestFolders:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,7 @@ from xmodal_core.datasets.sample import VERSION, Sample
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry import points_in_box
 
-Root = Callable[[str], Path]
-
-
-@pytest.fixture
-def root(example_root: Root) -> Path:
-    return example_root("sample")
+NAME = "sample"
 
 
 def test_without_a_root_the_cached_drive_is_made_and_opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
