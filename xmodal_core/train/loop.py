@@ -129,7 +129,7 @@ def main(
     sitting.take_up()
     sitting.listener.begins(_header(sitting, workers))
     loader = make_loader(experiment, parts, plan, sitting.progress.step, fabric.global_rank, workers, fabric.device)
-    with sitting.open_books():
+    with sitting.open_books(stop):
         fit(fabric, method, stepper, iter(loader), sitting, stop)
     return sitting.summary()
 

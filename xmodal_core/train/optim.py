@@ -53,7 +53,7 @@ def one_cycle(step: int, steps: int, config: AdamConfig) -> Rates:
             _ease(config.lr / config.start_divisor, config.lr, share),
             _ease(config.momentum_high, config.momentum_low, share),
         )
-    share = (step - top) / (last - top) if last > top else 1.0
+    share = (step - top) / (last - top) if last > top else 0.0
     return Rates(
         _ease(config.lr, config.lr / config.start_divisor / config.end_divisor, share),
         _ease(config.momentum_low, config.momentum_high, share),

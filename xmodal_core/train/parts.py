@@ -84,7 +84,7 @@ def make_loader(
         num_workers=workers,
         collate_fn=gather,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_leave_signals_to_the_main_process,
+        worker_init_fn=_leave_interrupts_to_the_main_process,
     )
 
 
@@ -98,7 +98,7 @@ def choose_workers(wanted: int | None, device: torch.device, devices: int) -> in
     return max(1, min(16, cores // devices - 1))
 
 
-def _leave_signals_to_the_main_process(worker: int) -> None:
-    # Ctrl-C and a cluster's request to stop reach all processes; only the main one knows how to end well.
+def _leave_interrupts_to_the_main_process(worker: int) -> None:
+    # Ctrl-C reaches all processes of a terminal; only the main one knows how to end well. (Requests to terminate stay
+    # heeded: that is how Python ends workers that are left over at its exit.)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

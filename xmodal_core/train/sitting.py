@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
@@ -83,8 +83,9 @@ class Sitting:
         self._saved_step = self.progress.step
 
     @contextmanager
-    def open_books(self) -> Iterator[None]:
-        """Logs are open meanwhile, and what goes wrong is told in the words of the run."""
+    def open_books(self, stop: Callable[[], bool]) -> Iterator[None]:
+        """Logs are open meanwhile, and what goes wrong is told in the words of the run; ``stop`` says whether somebody
+        asked to."""
         if self.leads:
             self._log = MetricsLog(self.folder, self.progress.step)
             this = self.plan.epoch(self.progress.step) + 1
@@ -93,7 +94,7 @@ class Sitting:
         try:
             yield
         except (RuntimeError, MemoryError) as error:
-            if (explained := self._explained(error)) is not None:
+            if (explained := self._explained(error, stop())) is not None:
                 raise explained from error
             raise
         finally:
@@ -114,10 +115,13 @@ class Sitting:
         if any(one.stop for one in news):
             if self.progress.step > self._saved_step:
                 self.save()
-            raise RunInterruptedError(
-                f"stopped after step {self.progress.step} of {self.plan.steps}; everything is saved",
-                f"go on with: xmodal pretrain --resume {self.folder}",
-            )
+            raise self._interrupted("everything is saved")
+
+    def _interrupted(self, saved: str) -> RunInterruptedError:
+        return RunInterruptedError(
+            f"stopped after step {self.progress.step} of {self.plan.steps}; {saved}",
+            f"go on with: xmodal pretrain --resume {self.folder}",
+        )
 
     def refuse_nan(self, measures: Mapping[str, float]) -> None:
         """Stop before a step that would spoil the weights.
@@ -231,10 +235,12 @@ class Sitting:
         step = self.progress.step
         return f"at step {step + 1} (epoch {self.plan.epoch(step) + 1}), frames {names or 'unknown'}"
 
-    def _explained(self, error: Exception) -> RunError | None:
+    def _explained(self, error: Exception, asked_to_stop: bool) -> RunError | None:
         if is_out_of_memory(error):
             return out_of_memory(self._where(), self.experiment)
         if "DataLoader worker" in str(error):
+            if asked_to_stop:  # the request reached the processes that read frames as well
+                return self._interrupted(f"step {self._saved_step} is saved")
             return RunError(
                 f"a process that reads frames died {self._where()}: {str(error).splitlines()[0]}",
                 "often no memory, or too little in /dev/shm; go on without such processes: "

@@ -1,0 +1,123 @@
+"""Experiments: what wins over what, what is written is read back, what cannot be is named."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xmodal_cli.drive import open_from_options
+from xmodal_core.config import SECTIONS, resolve
+from xmodal_core.errors import InputError
+from xmodal_core.train.config import DEFAULTS, TrainConfig, read_experiment
+from xmodal_core.units.config import UnitsConfig
+
+RECIPES = sorted(Path(str(resources.files("xmodal_core.recipes"))).glob("*.yaml"))
+
+
+def _file(tmp_path, text):
+    file = tmp_path / "settings.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_without_anything_it_is_the_defaults():
+    experiment = read_experiment(gpu=False)
+    names = {section: getattr(experiment, section).name for section in DEFAULTS}
+    assert names == DEFAULTS
+    assert experiment.root is None
+    assert (experiment.train, experiment.units) == (TrainConfig(), UnitsConfig())
+
+
+def test_options_win_over_set_and_set_over_the_file(tmp_path):
+    file = _file(tmp_path, "train: {epochs: 3, batch_size: 5, seed: 9}\nunits: {seeds: {count: 32}}\n")
+    experiment = read_experiment(
+        file, ["train.batch_size=6", "train.epochs=4"], {"train.epochs": 7, "train.seed": None}, gpu=False
+    )
+    train = experiment.train
+    assert (train.epochs, train.batch_size, train.seed) == (7, 6, 9)
+    assert experiment.units.seeds.count == 32
+
+
+@pytest.mark.parametrize("dataset", ["kitti_raw", "nuscenes"])
+@pytest.mark.parametrize("network", ["minkunet", "pillars"])
+def test_what_is_written_is_read_back(dataset, network, tmp_path):
+    options = {"dataset.name": dataset, "dataset.root": tmp_path / "data", "network.name": network, "train.seed": 3}
+    experiment = read_experiment(None, ["units.seeds.count=128", "train.sgd.lr=0.1"], options, gpu=False)
+    file = _file(tmp_path, experiment.to_yaml())
+    assert read_experiment(file, gpu=True) == experiment
+    assert list(yaml.safe_load(file.read_text(encoding="utf-8"))) == list(SECTIONS)
+
+
+def test_other_commands_take_what_is_written(tmp_path, example_root):
+    options = {"dataset.name": "kitti_raw", "dataset.root": example_root("kitti_raw")}
+    file = _file(tmp_path, read_experiment(None, ["units.seeds.count=128"], options, gpu=False).to_yaml())
+    assert resolve(UnitsConfig, file, section="units").seeds.count == 128
+    assert len(open_from_options("kitti_raw", example_root("kitti_raw"), config=file)) == 2
+
+
+@pytest.mark.parametrize(
+    ("gpu", "assignments", "preset"),
+    [
+        (False, [], "tiny"),
+        (True, [], "minkunet34c"),
+        (True, ["train.device=cpu"], "tiny"),
+        (False, ["network.preset=minkunet34c"], "minkunet34c"),
+        (True, ["network.preset=tiny"], "tiny"),
+    ],
+)
+def test_the_network_suits_the_machine_unless_chosen(gpu, assignments, preset):
+    assert read_experiment(None, assignments, gpu=gpu).network.options.preset == preset
+
+
+@pytest.mark.parametrize(("dataset", "highest"), [("nuscenes", 255), ("sample", 255), ("kitti_raw", 1)])
+def test_intensity_is_brought_to_one_unless_chosen(dataset, highest):
+    options = {"dataset.name": dataset}
+    scale = read_experiment(None, [], options, gpu=False).network.options.intensity_scale
+    assert scale == pytest.approx(1 / highest)
+    kept = read_experiment(None, ["network.intensity_scale=0.5"], options, gpu=False)
+    assert kept.network.options.intensity_scale == 0.5
+
+
+@pytest.mark.parametrize(
+    ("assignments", "complaint"),
+    [
+        (["network.name=nonet"], "unknown network 'nonet'"),
+        (["dataset.name=nowhere"], "unknown dataset 'nowhere'"),
+        (["train.epoch=3"], "there is no setting 'train.epoch'"),
+        (["train.adam.rate=3"], "there is no setting 'train.adam.rate'"),
+        (["train.epochs=0"], "train.epochs"),
+        (["train.device=tpu"], "train.device"),
+        (["train.device=cuda:1", "train.devices=2"], "contradict"),
+        (["network.preset=huge"], "network.preset"),
+        (["network.root=/"], "there is no setting 'network.root'"),
+        (["units.name=x"], "there is no setting 'units.name'"),
+        (["nothing.here=1"], "there is no group of settings 'nothing'"),
+        (["network=3"], "'network' is a group of settings"),
+        (["augment.scale_min=2"], "augment.scale_min"),
+    ],
+)
+def test_what_cannot_be_is_named(assignments, complaint):
+    with pytest.raises(InputError) as caught:
+        read_experiment(None, assignments, gpu=False)
+    assert complaint in str(caught.value)
+
+
+def test_the_file_is_named_with_its_mistake(tmp_path):
+    file = _file(tmp_path, "train:\n  epochs: many\n")
+    with pytest.raises(InputError, match=r"train\.epochs.*settings\.yaml"):
+        read_experiment(file, gpu=False)
+
+
+def test_a_section_without_content_is_the_defaults(tmp_path):
+    file = _file(tmp_path, "train:\nunits:\n")
+    assert read_experiment(file, ["train.epochs=2"], gpu=False).train.epochs == 2
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda file: file.stem)
+def test_recipes_are_experiments(recipe):
+    experiment = read_experiment(recipe, gpu=True)
+    assert recipe.read_text(encoding="utf-8").startswith("# ")
+    assert recipe.stem.startswith(f"{experiment.method.name}_{experiment.network.options.preset}_")
