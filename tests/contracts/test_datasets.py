@@ -198,7 +198,7 @@ class TestEveryDataset:
         with pytest.raises(DataError, match=picture.name):
             read_everything(open_dataset(name, root))
 
-    def test_points_that_are_not_finite_are_dropped_with_all_that_is_theirs(
+    def test_points_that_are_no_places_are_dropped_with_all_that_is_theirs(
         self, name: str, example_copy: Root, example_root: Root
     ) -> None:
         root = example_copy(name)
@@ -207,14 +207,14 @@ class TestEveryDataset:
         whole = open_dataset(name, example_root(name)).frame(0)
         for sweep in files(root, kind, "sweeps"):
             values = np.frombuffer(sweep.read_bytes(), dtype="<f4").reshape(-1, columns).copy()
-            values[5, 0], values[7, 2], values[9, 3] = np.nan, np.inf, -np.inf
+            values[5, 0], values[7, 2], values[9, 3], values[11, 1] = np.nan, np.inf, -np.inf, 3e38
             sweep.write_bytes(values.tobytes())
         frame = open_dataset(name, root).frame(0)
-        np.testing.assert_array_equal(frame.points, np.delete(whole.points, [5, 7, 9], axis=0))
+        np.testing.assert_array_equal(frame.points, np.delete(whole.points, [5, 7, 9, 11], axis=0))
         for channel, values in frame.channels.items():
-            np.testing.assert_array_equal(values, np.delete(whole.channels[channel], [5, 7, 9]))
+            np.testing.assert_array_equal(values, np.delete(whole.channels[channel], [5, 7, 9, 11]))
         if frame.semantic is not None and whole.semantic is not None:
-            np.testing.assert_array_equal(frame.semantic.label, np.delete(whole.semantic.label, [5, 7, 9]))
+            np.testing.assert_array_equal(frame.semantic.label, np.delete(whole.semantic.label, [5, 7, 9, 11]))
 
 
 class TestEveryAnalyticExample:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from xmodal_core.errors import DataError
-from xmodal_core.types import Floats, Image
+from xmodal_core.types import Bools, Floats, Image
 
 FETCH_AGAIN = "fetch the file again, or leave the frame out"
+LARGEST = 1e9
+"""No length, angle or pixel in a data set is greater; what is read beyond it is damage."""
+
+
+def plausible(values: ArrayLike) -> bool:
+    """Whether all numbers are finite and none is absurd, so that float32 and projections stay finite too."""
+    return bool((np.abs(np.asarray(values, dtype=np.float64)) < LARGEST).all())
+
+
+def plausible_rows(values: Floats) -> Bools:
+    """(N,) bool: the rows of a point file (N,C) whose numbers are all plausible."""
+    return np.asarray((np.abs(values) < LARGEST).all(axis=1), dtype=np.bool_)
 
 
 def read_bytes(path: Path, hint: str = FETCH_AGAIN) -> bytes:

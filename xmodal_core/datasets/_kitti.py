@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from xmodal_core import geometry
-from xmodal_core.datasets._files import FETCH_AGAIN, read_rows, read_text
+from xmodal_core.datasets._files import FETCH_AGAIN, plausible, plausible_rows, read_rows, read_text
 from xmodal_core.errors import DataError
 from xmodal_core.types import Doubles, Floats, Sensor
 
@@ -55,13 +55,13 @@ def read_calibration(file: Path) -> dict[str, Doubles]:
 
 
 def matrix(values: dict[str, Doubles], name: str, shape: tuple[int, ...], file: Path) -> Doubles:
-    """Entry ``name`` of a calibration file as a finite array of ``shape``.
+    """Entry ``name`` of a calibration file as an array of ``shape``.
 
     Raises:
         DataError: it is not there, or has another number of values.
     """
     found = values.get(name)
-    if found is None or found.size != np.prod(shape) or not np.isfinite(found).all():
+    if found is None or found.size != np.prod(shape) or not plausible(found):
         words = " x ".join(str(side) for side in shape)
         raise DataError(f"{file} has no '{name}' of {words} numbers", FETCH_AGAIN)
     return found.reshape(shape)
@@ -90,10 +90,10 @@ def projection(values: dict[str, Doubles], name: str, file: Path) -> Doubles:
     """Entry ``name`` as the 3x4 projection of a rectified camera.
 
     Raises:
-        DataError: it is not there, or has no focal length or another last row than 0 0 1.
+        DataError: it is not there, or has a focal length below a pixel or another last row than 0 0 1.
     """
     found = matrix(values, name, (3, 4), file)
-    if found[0, 0] <= 0 or found[1, 1] <= 0 or found[1, 0] != 0 or not np.array_equal(found[2, :3], (0.0, 0.0, 1.0)):
+    if found[0, 0] < 1 or found[1, 1] < 1 or found[1, 0] != 0 or not np.array_equal(found[2, :3], (0.0, 0.0, 1.0)):
         raise DataError(f"'{name}' in {file} is no projection of a rectified camera", FETCH_AGAIN)
     return found
 
@@ -127,5 +127,5 @@ def read_points(file: Path) -> tuple[Floats, dict[str, Floats]]:
         DataError: the file is missing, empty or cut short.
     """
     values = read_rows(file, COLUMNS)
-    values = values[np.isfinite(values).all(axis=1)]
+    values = values[plausible_rows(values)]
     return values[:, :3].copy(), {"intensity": values[:, 3].copy()}

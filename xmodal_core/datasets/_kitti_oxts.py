@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xmodal_core import geometry
-from xmodal_core.datasets._files import FETCH_AGAIN, read_text
+from xmodal_core.datasets._files import FETCH_AGAIN, plausible, read_text
 from xmodal_core.errors import DataError
 from xmodal_core.types import Doubles
 
@@ -27,8 +27,8 @@ def read_oxts(file: Path) -> Doubles:
         values = np.array([float(word) for word in read_text(file).split()[:6]])
     except ValueError:
         values = np.zeros(0)
-    if len(values) != 6 or not np.isfinite(values).all():
-        raise DataError(f"{file} is no oxts packet: it begins with fewer than 6 numbers", FETCH_AGAIN)
+    if len(values) != 6 or not plausible(values) or abs(values[0]) >= 90:
+        raise DataError(f"{file} is no oxts packet: it does not begin with latitude, longitude, …", FETCH_AGAIN)
     return values
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from xmodal_core.datasets._files import FETCH_AGAIN, read_bytes
+from xmodal_core.datasets._files import FETCH_AGAIN, plausible, read_bytes
 from xmodal_core.datasets._kitti import CLASSES, class_number
 from xmodal_core.errors import DataError
 from xmodal_core.types import Boxes, Doubles
@@ -63,7 +62,7 @@ def _number(element: ElementTree.Element, name: str) -> float:
     text = element.findtext(name)
     if text is None:
         raise ValueError(f"an item has no <{name}>")
-    if not math.isfinite(number := float(text)):
+    if not plausible(number := float(text)):
         raise ValueError(f"<{name}> is {text}")
     return number
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from xmodal_core.datasets._files import plausible
 from xmodal_core.datasets._json_rows import UNPACK_AGAIN, reading, rows
 from xmodal_core.datasets._nuscenes_tables import CAMERAS, LIDAR, Tables, Text
 from xmodal_core.errors import DataError
@@ -131,7 +133,7 @@ def _read_files(builder: _Builder) -> tuple[list[str], list[str]]:
             else:
                 size.extend((int(width), int(height)))
             files.name.append(name)
-            files.ego.append(ego)
+            files.ego.append(sys.intern(ego))  # which also asks for a text
             files.calibration.append(calibration)
         _check_keyframes(builder, key_lidar, table)
         builder.found.update(
@@ -292,8 +294,8 @@ def _extend(column: array[float], values: Iterable[float], width: int) -> None:
 
 def _finite(values: Any) -> Doubles:
     numbers = np.array(values, dtype=np.float64)
-    if not np.isfinite(numbers).all():
-        raise ValueError("a number is not finite")
+    if not plausible(numbers):
+        raise ValueError("a number is not finite, or absurd")
     return numbers
 
 

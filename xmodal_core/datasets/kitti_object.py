@@ -15,7 +15,7 @@ import numpy as np
 from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets import _kitti
-from xmodal_core.datasets._files import FETCH_AGAIN, image_size, read_image, read_text
+from xmodal_core.datasets._files import FETCH_AGAIN, image_size, plausible, read_image, read_text
 from xmodal_core.datasets._kitti_example import object_example as example
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
@@ -141,7 +141,7 @@ def _read_labels(file: Path) -> list[_Label]:
             height, width, length, x, y, z, rotation_y = values = [float(word) for word in words[8:15]]
         except ValueError:
             raise DataError(f"{file}, line {number} is no label of 15 values", FETCH_AGAIN) from None
-        if not np.isfinite(values).all() or min(values[:3]) <= 0:
+        if not plausible(values) or min(values[:3]) <= 0:
             raise DataError(f"{file}, line {number} is no box: {' '.join(words[8:15])}", FETCH_AGAIN)
         # (x, y, z) is the middle of the box's bottom, and y points down.
         kind = _kitti.class_number(words[0], file)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
-from xmodal_core.datasets._files import read_image, read_labels, read_rows
+from xmodal_core.datasets._files import plausible_rows, read_image, read_labels, read_rows
 from xmodal_core.datasets._nuscenes_classes import DETECTION, DETECTION_OF, OTHER, SEGMENTATION, SEGMENTATION_OF
 from xmodal_core.datasets._nuscenes_example import example
 from xmodal_core.datasets._nuscenes_splits import scenes_of_split
@@ -162,7 +162,7 @@ class NuScenes(Dataset):
         tables = self._tables
         hint = MISSING_KEYFRAME if row == key_row else MISSING_SWEEP
         values = read_rows(self.root / tables.lidar_file[row].decode(), COLUMNS, hint)
-        kept = np.asarray(np.isfinite(values).all(axis=1), dtype=np.bool_)
+        kept = plausible_rows(values)
         if self._options.n_sweeps > 1:
             kept = kept & np.asarray((np.abs(values[:, :2]) >= NEAR).any(axis=1), dtype=np.bool_)
         values = values[kept]

@@ -54,7 +54,9 @@ def test_a_frame_without_oxts_has_no_pose(drive: Path) -> None:
     np.testing.assert_allclose(imu[:3, 3], 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("text", ["49.0 8.4 112.8 0 0", "49.0 8.4 112.8 0 0 north 1", "nan 8.4 112.8 0 0 0", ""])
+@pytest.mark.parametrize(
+    "text", ["49.0 8.4 112.8 0 0", "49.0 8.4 112.8 0 0 north 1", "nan 8.4 112.8 0 0 0", "91 8 0 0 0 0", ""]
+)
 def test_a_damaged_packet_is_named(drive: Path, text: str) -> None:
     file = drive / "oxts" / "data" / f"{STEP:010d}.txt"
     file.write_text(text)
