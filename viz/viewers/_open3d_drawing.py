@@ -113,8 +113,8 @@ def _dots(scene: Scene, layer: PointLayer, eye: tuple[float, float, float]) -> l
 
 
 def _lines(layer: LineLayer) -> Lines:
-    finite = ~np.isnan(layer.points).any(axis=1)
-    ends = np.flatnonzero(finite[:-1] & finite[1:])
+    gap = np.isnan(layer.points[:, 0])
+    ends = np.flatnonzero(~gap[:-1] & ~gap[1:])
     colour = toward(np.array(layer.colour, dtype=np.uint8), BACK, LOOKS[layer.emphasis].fade) / 255.0
     red, green, blue = colour.tolist()
     return Lines(

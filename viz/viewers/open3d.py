@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,8 @@ from viz.viewers._display import no_display
 from viz.viewers._files import whole_file
 from viz.viewers.base import Size, Viewer
 from xmodal_core.errors import RunError
+
+NOT_INSTALLED = "open3d is not installed"
 
 ASPECT = 0.56
 """Height over width of a panel."""
@@ -31,6 +34,8 @@ class Open3dViewer(Viewer):
         from viz.viewers._open3d_job import Job
         from viz.viewers._open3d_process import draw_pictures, show_window
 
+        if find_spec("open3d") is None:
+            raise RunError(NOT_INSTALLED, "pip install open3d, or use another --viewer")
         look = from_behind(scene)
         if out is None:
             reason = no_display()

@@ -1,0 +1,121 @@
+"""Choosing a viewer: by what was asked for, by the file's ending, by what works here. A picture always comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from viz.scene import Scene
+from viz.viewers._display import no_display
+from viz.viewers.base import Size, Viewer
+from xmodal_core import plugins
+from xmodal_core.errors import InputError, RunError
+
+FILE_SIZE: Size = (2148, 1400)
+"""Pixels of a picture: 300 to the inch at a paper's full width."""
+WINDOW_SIZE: Size = (1500, 900)
+
+USUAL = ("plotly", "matplotlib")
+"""What draws a file that nobody named, in this order: a page to turn and click first."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A viewer and the file it is to write; None for its window."""
+
+    viewer: str
+    out: Path | None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of it.
+
+    Args:
+        viewer: which one drew.
+        file: what it wrote; None where a window was open and has been closed.
+        notes: why it is not what was asked for, one line each.
+    """
+
+    viewer: str
+    file: Path | None
+    notes: tuple[str, ...] = ()
+
+
+def attempts(out: Path | None = None, viewer: str | None = None) -> list[Attempt]:
+    """What to try, in order.
+
+    Args:
+        out: the file that was asked for; None for a window or, without a display, a page.
+        viewer: the viewer that was asked for.
+
+    Raises:
+        InputError: there is no such viewer, or none (or not that one) writes such files.
+    """
+    kinds = {name: _load(name) for name in plugins.names(plugins.VIEWER)}
+    if viewer is not None and viewer not in kinds:
+        plugins.load(plugins.VIEWER, viewer)  # complains, with the known names
+    if out is not None:
+        return [Attempt(name, out) for name in _writers(out, viewer, kinds)]
+    wanted = [viewer] if viewer is not None else [name for name, kind in kinds.items() if kind.window]
+    windows = [Attempt(name, None) for name in wanted if kinds[name].window and no_display() is None]
+    files = [viewer] if viewer is not None and not windows else []
+    files += [name for name in USUAL if name in kinds and name not in files]
+    return windows + [Attempt(name, Path("units" + kinds[name].suffixes[0])) for name in files]
+
+
+def _load(name: str) -> type[Viewer]:
+    kind: type[Viewer] = plugins.load(plugins.VIEWER, name)
+    return kind
+
+
+def _writers(out: Path, viewer: str | None, kinds: dict[str, type[Viewer]]) -> list[str]:
+    """The viewers that write files like ``out``: the one asked for, then those that need no graphics driver."""
+    suffix = out.suffix.lower()
+    able = [name for name, kind in kinds.items() if suffix in kind.suffixes]
+    if viewer is not None and viewer not in able:
+        written = ", ".join(kinds[viewer].suffixes)
+        raise InputError(f"viewer '{viewer}' cannot write {out.name}", f"it writes {written}")
+    if not able:
+        known = sorted({known for kind in kinds.values() for known in kind.suffixes})
+        raise InputError(f"no viewer can write {out.name}", f"give --out a name that ends in {', '.join(known)}")
+    return sorted(able, key=lambda name: (name != viewer, kinds[name].window))
+
+
+def draw(
+    scene: Scene,
+    out: Path | None = None,
+    viewer: str | None = None,
+    size: Size | None = None,
+    neighbour: Callable[[int], Scene] | None = None,
+) -> Drawn:
+    """Show ``scene`` in the first viewer of ``attempts`` that can.
+
+    Args:
+        scene: what to draw.
+        out, viewer: see ``attempts``.
+        size: pixels of the picture or window; None for the usual ones.
+        neighbour: gives the scene so many frames on, for a window that steps.
+
+    Raises:
+        InputError: see ``attempts``; or the file cannot be written there.
+        RunError: no viewer could draw.
+    """
+    notes: list[str] = []
+    for attempt in attempts(out, viewer):
+        shown = _load(attempt.viewer)()
+        shown.neighbour = neighbour
+        try:
+            file = shown.show(scene, attempt.out, size or (FILE_SIZE if attempt.out else WINDOW_SIZE))
+        except RunError as error:
+            notes.append(f"{attempt.viewer}: {error.message}")
+            continue
+        except ImportError as error:
+            notes.append(f"{attempt.viewer}: {error}")
+            continue
+        if attempt.out is not None and (file is None or not file.is_file() or file.stat().st_size == 0):
+            notes.append(f"{attempt.viewer}: it wrote nothing to {attempt.out}")
+            continue
+        return Drawn(attempt.viewer, file, tuple(notes))
+    raise RunError(f"nothing was drawn; {'; '.join(notes)}", "see 'xmodal doctor' for what works here")

@@ -1,0 +1,177 @@
+"""From the shared options to scenes: the frame, its units, and one unit compared with all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xmodal_core.errors import InputError, XmodalError
+
+if TYPE_CHECKING:
+    from viz.scene import Scene
+    from viz.similarity import Similarity
+    from xmodal_core.datasets.base import Dataset
+    from xmodal_core.images import Teacher
+    from xmodal_core.methods.base import Method
+    from xmodal_core.types import Frame, Units
+    from xmodal_core.units.config import UnitsConfig
+
+TEACHER, METHOD = "efficientnet_lite0", "units"
+"""As in pre-training, where nobody chose."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One frame, ready to be drawn.
+
+    Args:
+        frame, units: what is shown.
+        scene: the picture of it.
+        unit: the one compared with all others; None where none is.
+        notes: what is left out and why, one line each.
+    """
+
+    frame: Frame
+    units: Units
+    scene: Scene
+    unit: int | None
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Looking:
+    """Makes scenes of a data set's frames.
+
+    Args:
+        dataset: opened.
+        units: settings of discovery.
+        stage: the stage to open on, or ``all``.
+        compared: compare one unit with all others, where that can be done; with ``stage`` similarity it has to be.
+        unit: the one to compare; None for one that tells much.
+        config, assignments: where the teacher's and the method's settings are read from.
+        teacher: its name; None for the one in the settings.
+        on_step: told what is being done, in words.
+    """
+
+    dataset: Dataset
+    units: UnitsConfig
+    stage: str = "all"
+    compared: bool = True
+    unit: int | None = None
+    config: Path | None = None
+    assignments: Sequence[str] = ()
+    teacher: str | None = None
+    on_step: Callable[[str], None] = lambda words: None
+    _loaded: tuple[Teacher, Any] | None = None
+
+    @property
+    def steps(self) -> int:
+        """How often ``on_step`` is called for a frame with units."""
+        return 5 if self.compared else 3
+
+    @property
+    def title(self) -> str:
+        """The data set's name."""
+        return type(self.dataset).__module__.rsplit(".", 1)[-1]
+
+    def look(self, number: int) -> Look:
+        """Frame ``number`` as a scene.
+
+        Raises:
+            InputError: there is no such frame or unit, or it has nothing to compare and has to.
+            DataError: a file of it is missing or damaged.
+        """
+        from viz.compose import compose
+        from xmodal_core.units.discovery import discover
+
+        self.on_step("reading")
+        frame = self.dataset.frame(number)
+        self.on_step("finding units")
+        # The first call in a process also loads compiled code; the times shown are those of the second.
+        discover(frame, self.units)
+        units = discover(frame, self.units)
+        notes: list[str] = []
+        chosen = self._choose(frame, units, notes)
+        similarity = None if chosen is None else self._compare(frame, units, chosen, notes)
+        self.on_step("colouring")
+        scene = compose(frame, units, similarity, self.stage, title=f"{self.title} · frame {number}")
+        return Look(frame, units, scene, similarity.unit if similarity else None, tuple(notes))
+
+    def _choose(self, frame: Frame, units: Units, notes: list[str]) -> int | None:
+        """The unit to compare; None where none is to be, or can be."""
+        from viz.members import telling_unit
+
+        reason = _no_units(frame, units)
+        if reason is not None:
+            if self.stage == "similarity" or self.unit is not None:
+                raise InputError(f"there is no unit to compare: {reason}", _what_then(frame))
+            notes.append(reason)
+            return None
+        if self.unit is not None and self.unit >= units.count:
+            raise InputError(
+                f"there is no unit {self.unit} in frame {frame.name}: it has {units.count:,}",
+                f"choose 0 to {units.count - 1}",
+            )
+        if not self.compared:
+            return None
+        return telling_unit(frame, units) if self.unit is None else self.unit
+
+    def _compare(self, frame: Frame, units: Units, unit: int, notes: list[str]) -> Similarity | None:
+        """``unit`` against all others by the teacher's features, as the method has it."""
+        from viz.similarity import compare
+
+        try:
+            self.on_step("loading the image network")
+            teacher, method = self._load()
+            self.on_step("comparing units")
+            from xmodal_core.images import unit_image_features
+
+            features = unit_image_features(frame, units, teacher, getattr(method, "standardise", "frame"))
+        except XmodalError as error:
+            if self.stage == "similarity" or self.unit is not None:
+                raise
+            notes.append(f"units are not compared: {error.message}")
+            return None
+        literal = bool(getattr(method, "literal", False))
+        return compare(features, unit, float(getattr(method, "negatives", 0.5)), literal=literal)
+
+    def _load(self) -> tuple[Teacher, Any]:
+        """The teacher, and the settings of the method; read and loaded once."""
+        if self._loaded is None:
+            from xmodal_core import plugins
+            from xmodal_core.config import CHOICES, origin_of, read_sections, validate
+            from xmodal_core.images import load_teacher
+            from xmodal_core.train.config import has_gpu
+
+            sections = read_sections(self.config, self.assignments)
+            origin = origin_of(self.config, [text.partition("=")[0] for text in self.assignments])
+            given = {
+                name: {key: value for key, value in sections[name].items() if key not in CHOICES}
+                for name in ("teacher", "method")
+            }
+            kind: type[Method] = plugins.load(plugins.METHOD, str(sections["method"].get("name") or METHOD))
+            method = validate(kind.Config, given["method"], "method", origin)
+            written = str(sections["teacher"].get("name") or TEACHER)
+            name = self.teacher or written
+            teacher = load_teacher(name, given["teacher"] if name == written else {})
+            self._loaded = teacher.to("cuda" if has_gpu() else "cpu"), method
+        return self._loaded
+
+
+def _no_units(frame: Frame, units: Units) -> str | None:
+    """Why ``frame`` has no units; None where it has some."""
+    if units.count:
+        return None
+    if not frame.cameras:
+        return f"frame {frame.name} has no camera, and a unit begins at a point that a camera sees"
+    if not units.visible.any():
+        return f"no camera of frame {frame.name} sees a single point"
+    return f"the cameras of frame {frame.name} see nothing but ground and what is left out"
+
+
+def _what_then(frame: Frame) -> str:
+    if not frame.cameras:
+        return "choose a frame with pictures; --stage instances shows what the LiDAR alone tells"
+    return "look at --stage ground; perhaps units.ground or units.range do not fit this sensor"
