@@ -30,6 +30,7 @@ class UnitsMethodConfig(Settings):
         "frame", "over which units every channel of the teacher is brought to mean 0 and deviation 1; or not at all"
     )
     hidden: int = setting(256, "width of the hidden layer of both projection heads", ge=8, le=4096, step=8)
+    norm: bool = setting(True, "batch norm behind the hidden layer")
     projection: int = setting(128, "length of projected features", ge=8, le=1024, step=8)
     similarity: Literal["projected", "teacher"] = setting(
         "projected",
@@ -55,8 +56,8 @@ class UnitContrast(Method):
         if teacher is None:
             raise InputError("method 'units' needs an image teacher", "choose one with --teacher")
         super().__init__(config, network, teacher)
-        self.image_head = projection_head(teacher.width, config.hidden, config.projection)
-        self.point_head = projection_head(network.width, config.hidden, config.projection)
+        self.image_head = projection_head(teacher.width, config)
+        self.point_head = projection_head(network.width, config)
 
     def forward(self, batch: Batch) -> Outcome:
         points = self.network(batch.points, batch.channels, batch.offsets).features
@@ -90,6 +91,11 @@ class UnitContrast(Method):
         return Outcome(loss, measures)
 
 
-def projection_head(width: int, hidden: int, projection: int) -> nn.Sequential:
+def projection_head(width: int, config: UnitsMethodConfig) -> nn.Sequential:
     """The "lightweight MLP" that takes features of length ``width`` to the space in which they are compared."""
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, projection))
+    return nn.Sequential(
+        nn.Linear(width, config.hidden, bias=not config.norm),
+        nn.BatchNorm1d(config.hidden) if config.norm else nn.Identity(),
+        nn.ReLU(),
+        nn.Linear(config.hidden, config.projection),
+    )
