@@ -77,8 +77,8 @@ def entries(kind: type[Settings], prefix: str = "", defaults: Settings | None = 
     """
     for name, field in kind.model_fields.items():
         default = getattr(defaults, name) if defaults else field.get_default(call_default_factory=True)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            yield from entries(field.annotation, f"{prefix}{name}.", default)
+        if isinstance(default, Settings):
+            yield from entries(type(default), f"{prefix}{name}.", default)
         else:
             yield _entry(f"{prefix}{name}", field, default)
 

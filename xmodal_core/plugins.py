@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_origin
 
 from xmodal_core.errors import InputError, known_names
 
@@ -105,6 +105,7 @@ def load(kind: Kind, name: str) -> type[Any]:
         value
         for value in vars(module).values()
         if inspect.isclass(value)
+        and get_origin(value) is None  # for Python 3.10 ``list[int]`` is a class too
         and issubclass(value, base)
         and value.__module__ == module.__name__
         and not value.__name__.startswith("_")
