@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,13 @@ class TestEveryDataset:
         first, second = dataset.frame(1), dataset.frame(1)
         np.testing.assert_array_equal(first.points, second.points)
         np.testing.assert_array_equal(first.cameras[0].image(), second.cameras[0].image())
+
+    def test_it_and_its_frames_travel_to_other_processes(self, dataset: Dataset) -> None:
+        """As those of a loader with workers."""
+        there = pickle.loads(pickle.dumps(dataset))
+        frame = pickle.loads(pickle.dumps(there.frame(1)))
+        np.testing.assert_array_equal(frame.points, dataset.frame(1).points)
+        np.testing.assert_array_equal(frame.cameras[0].image(), dataset.frame(1).cameras[0].image())
 
     def test_pictures_have_the_stated_size(self, dataset: Dataset) -> None:
         for camera in dataset.frame(0).cameras:

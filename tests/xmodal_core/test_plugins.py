@@ -38,10 +38,12 @@ class Cow(Animal):
 
 class Calf(Cow): ...
 """
-BORROWING = '''"""Takes a class from elsewhere, a private one and an abstract one along."""
+BORROWING = '''"""Takes a class from elsewhere, an alias, a private one and an abstract one along."""
 from abc import abstractmethod
 from zoo_for_tests.base import Animal
 from zoo_for_tests.cat import Cat
+
+Herd = list[Animal]
 
 class _Helper(Cat): ...
 
