@@ -19,7 +19,10 @@ LOG_SECONDS = 60.0
 
 
 class Watcher(Listener):
-    """Prints to standard error: a bar on a terminal, else a line now and then."""
+    """Prints to standard error: a bar on a terminal, else a line now and then.
+
+    ``summary`` is what the run came to; None before, and in all processes but the first.
+    """
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -35,6 +38,7 @@ class Watcher(Listener):
         self._task = TaskID(0)
         self._began = self._said = 0.0
         self._first = 0
+        self.summary: Summary | None = None
 
     def begins(self, header: Header) -> None:
         self._header, self._first = header, header.step
@@ -58,8 +62,8 @@ class Watcher(Listener):
         left = self._left(epoch * self._header.plan.steps_per_epoch)
         self._say(f"epoch {epoch} of {self._header.plan.epochs}: {in_words(means)}; {left} left")
 
-    def note(self, words: str) -> None:
-        self._say(words)
+    def finishes(self, summary: Summary) -> None:
+        self.summary = summary
 
     def close(self) -> None:
         """Take the bar away."""

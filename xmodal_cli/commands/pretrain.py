@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmodal_cli.options import Assignments, ConfigFile, Json, Root, Split
+from xmodal_cli.options import Assignments, Json, Root, Split
 from xmodal_core import plugins
 from xmodal_core.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from xmodal_cli.watch import Watcher
+    from xmodal_core.train.config import Experiment
     from xmodal_core.train.metrics import Summary
 
 
 def _plugins(kind: plugins.Kind) -> str:
     return ", ".join(plugins.names(kind))
+
+
+def _recipes() -> str:
+    folder = Path(str(resources.files("xmodal_core.recipes")))
+    return ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
 
 
 def pretrain(
@@ -76,7 +85,10 @@ def pretrain(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random. Default: 0.", min=0)] = None,
-    config: ConfigFile = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help=f"A YAML file of settings, or a recipe: {_recipes()}."),
+    ] = None,
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
@@ -104,13 +116,13 @@ def pretrain(
         changed = [_option(name) for name, value in chosen.items() if value is not None]
         changed += [name for name, value in (("--out", out), ("--config", config)) if value]
         summary = _go_on(resume, root, device, workers, [*changed, *(f"--set {text}" for text in assignments or ())])
-    if json:
+    if json and summary is not None:
         from xmodal_cli.console import print_json
 
         print_json(summary.as_json())
 
 
-def _start(out: Path | None, config: Path | None, assignments: Sequence[str], chosen: dict[str, Any]) -> Summary:
+def _start(out: Path | None, config: Path | None, assignments: Sequence[str], chosen: dict[str, Any]) -> Summary | None:
     """Train a new run."""
     from xmodal_cli.console import err
 
@@ -123,10 +135,33 @@ def _start(out: Path | None, config: Path | None, assignments: Sequence[str], ch
         from xmodal_cli.drive import ensure_sample_drive
 
         experiment = replace(experiment, root=ensure_sample_drive())
+    _prepare_teacher(experiment)
     return _watched(lambda listener, stop: train(experiment, out, listener=listener, stop=stop))
 
 
-def _go_on(resume: Path, root: Path | None, device: str | None, workers: int | None, changed: list[str]) -> Summary:
+def _prepare_teacher(experiment: Experiment) -> None:
+    """Bring the teacher's weights, with a bar while they are downloaded."""
+    from contextlib import ExitStack
+
+    from xmodal_cli.console import progress
+
+    if not plugins.load(plugins.METHOD, experiment.method.name).needs_teacher:
+        return
+    with ExitStack() as stack:
+        bars: list[Progress] = []
+
+        def on_progress(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(progress()))
+                bars[0].add_task(f"weights of {experiment.teacher.name} (once), bytes", note="")
+            bars[0].update(bars[0].task_ids[0], completed=done, total=total)
+
+        plugins.load(plugins.TEACHER, experiment.teacher.name).prepare(experiment.teacher.options, on_progress)
+
+
+def _go_on(
+    resume: Path, root: Path | None, device: str | None, workers: int | None, changed: list[str]
+) -> Summary | None:
     """Train a stopped run to its end."""
     from xmodal_cli.console import err
 
@@ -142,19 +177,21 @@ def _go_on(resume: Path, root: Path | None, device: str | None, workers: int | N
     )
 
 
-def _watched(train: Callable[[Watcher, Callable[[], bool]], Summary]) -> Summary:
+def _watched(train: Callable[[Watcher, Callable[[], bool]], Summary]) -> Summary | None:
+    """Run ``train`` with somebody to report to and to ask whether to stop."""
     from xmodal_cli.console import err
     from xmodal_cli.watch import Watcher, report, stop_when_asked
 
     watcher = Watcher()
     try:
         with stop_when_asked() as stop:
-            summary = train(watcher, stop)
+            train(watcher, stop)
     finally:
         watcher.close()
-    for line in report(summary):
-        err.print(line, highlight=False, soft_wrap=True, markup=False)
-    return summary
+    if watcher.summary is not None:
+        for line in report(watcher.summary):
+            err.print(line, highlight=False, soft_wrap=True, markup=False)
+    return watcher.summary
 
 
 def _option(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -166,15 +167,17 @@ def read_experiment(
     """Defaults, then a YAML ``file``, then ``name=value`` assignments, then options, in that order of growing weight.
 
     Args:
-        file: None for none.
+        file: a file, or the name of one of ``recipes``; None for none.
         assignments: ``--set`` texts.
         options: dotted names such as ``train.epochs`` to values; those that are None count as not given.
         gpu: whether the machine has one; None: torch is asked. Without, or with ``device`` cpu, the network is its
-            preset ``tiny`` unless somebody chose; with one, it is its first other preset.
+            preset ``tiny`` unless somebody chose; with one, it is the full preset that suits the data set.
 
     Raises:
         InputError: a file, a plugin, a key or a value that cannot be; the message names it.
     """
+    if file is not None and not file.exists():
+        file = recipes().get(str(file), file)
     sections = read_sections(file, assignments)
     given = {path: value for path, value in (options or {}).items() if value is not None}
     for path, value in given.items():
@@ -196,6 +199,12 @@ def read_experiment(
     )
 
 
+def recipes() -> dict[str, Path]:
+    """The settings files that come with xmodal, by name."""
+    folder = Path(str(resources.files("xmodal_core.recipes")))
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
 def _choose(section: str, sections: Mapping[str, Mapping[str, Any]], origin: Origin) -> Choice:
     name = str(sections[section].get("name") or DEFAULTS[section])
     kind = plugins.load(KINDS[section], name)
@@ -208,13 +217,21 @@ def _choose(section: str, sections: Mapping[str, Mapping[str, Any]], origin: Ori
 def _suit_network(section: dict[str, Any], dataset: str, device: str, gpu: bool | None) -> None:
     """What a network has by default depends on the machine and on the data, where it has such settings."""
     settings = plugins.load(plugins.NETWORK, str(section.get("name") or DEFAULTS["network"])).Config
-    presets = list(getattr(settings, "presets", ()))
+    data = plugins.load(plugins.DATASET, dataset)
+    presets: Mapping[str, Mapping[str, Any]] = getattr(settings, "presets", {})
     if SMALL_PRESET in presets and "preset" not in section:
-        full = next((name for name in presets if name != SMALL_PRESET), SMALL_PRESET)
-        section["preset"] = full if device != "cpu" and (has_gpu() if gpu is None else gpu) else SMALL_PRESET
+        on_gpu = device != "cpu" and (has_gpu() if gpu is None else gpu)
+        section["preset"] = _full_preset(presets, dataset, data.channels) if on_gpu else SMALL_PRESET
     if "intensity_scale" in settings.model_fields:
-        highest = plugins.load(plugins.DATASET, dataset).sensor.intensity_max
-        section.setdefault("intensity_scale", 1.0 / highest)
+        section.setdefault("intensity_scale", 1.0 / data.sensor.intensity_max)
+
+
+def _full_preset(presets: Mapping[str, Mapping[str, Any]], dataset: str, channels: Sequence[str]) -> str:
+    """The preset that is named after the data set, else the first whose channels it has; never the small one."""
+    full = [name for name in presets if name != SMALL_PRESET]
+    named = [name for name in full if dataset.startswith(name)]
+    fitting = [name for name in full if set(presets[name].get("channels", ())) <= set(channels)]
+    return next(iter([*named, *fitting, *full]), SMALL_PRESET)
 
 
 def has_gpu() -> bool:

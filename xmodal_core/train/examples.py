@@ -19,7 +19,8 @@ from xmodal_core.train.augment import augment
 from xmodal_core.train.batch import Batch, Example, collate, make_example
 from xmodal_core.train.config import AugmentConfig
 from xmodal_core.train.plan import Key
-from xmodal_core.types import Frame, Ints, Units
+from xmodal_core.train.reach import Range, within_reach
+from xmodal_core.types import Frame, Ints
 from xmodal_core.units import discover
 from xmodal_core.units.config import UnitsConfig
 
@@ -60,7 +61,8 @@ class Examples(data.Dataset[Example | Skip | Failure]):
         augment: how points are moved.
         channels: the per-point channels that the network takes.
         image_width: wider pictures are shrunk to it.
-        min_units: frames with fewer units are skipped.
+        reach: the box of points that the network takes; None: it takes all.
+        min_units: frames with fewer units within reach are skipped.
         skip_damaged: frames with a missing or damaged file are skipped; else they end the run.
         seed: of the run.
     """
@@ -71,6 +73,7 @@ class Examples(data.Dataset[Example | Skip | Failure]):
     augment: AugmentConfig
     channels: tuple[str, ...]
     image_width: int
+    reach: Range | None
     min_units: int
     skip_damaged: bool
     seed: int
@@ -94,15 +97,16 @@ class Examples(data.Dataset[Example | Skip | Failure]):
         if not frame.cameras:
             return Skip(frame.name, "no camera")
         units = discover(frame, self.units, seed=int(random.integers(2**31)))
-        if units.count < self.min_units:
-            return Skip(frame.name, _why_few(units, self.min_units))
-        return augment(make_example(frame, units, self.channels, self.image_width), self.augment, random)
-
-
-def _why_few(units: Units, wanted: int) -> str:
-    if not units.visible.any():
-        return "no point is seen by a camera"
-    return f"fewer than {wanted} units"
+        if not units.visible.any():
+            return Skip(frame.name, "no point is seen by a camera")
+        if units.count < self.min_units:  # said before its pictures are read
+            return Skip(frame.name, f"fewer than {self.min_units} units")
+        example = augment(make_example(frame, units, self.channels, self.image_width), self.augment, random)
+        if self.reach is not None:
+            example = within_reach(example, self.reach)
+        if example.pooling.shape[0] < self.min_units:
+            return Skip(frame.name, f"fewer than {self.min_units} units within the network's range")
+        return example
 
 
 def gather(results: Sequence[Example | Skip | Failure]) -> Loaded:

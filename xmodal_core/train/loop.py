@@ -32,7 +32,7 @@ from xmodal_core.train.devices import (
 from xmodal_core.train.examples import Loaded
 from xmodal_core.train.metrics import Summary
 from xmodal_core.train.optim import make_optimizer, rates, set_rates
-from xmodal_core.train.parts import Parts, choose_workers, fingerprint, make_loader, make_parts, make_plan
+from xmodal_core.train.parts import Parts, choose_workers, fingerprint, make_loader, make_parts, make_plan, opened
 from xmodal_core.train.report import Header, Listener
 from xmodal_core.train.sitting import Sitting
 
@@ -129,9 +129,9 @@ def main(
     sitting.take_up()
     sitting.listener.begins(_header(sitting, workers))
     loader = make_loader(experiment, parts, plan, sitting.progress.step, fabric.global_rank, workers, fabric.device)
-    with sitting.open_books(stop):
-        fit(fabric, method, stepper, iter(loader), sitting, stop)
-    return sitting.summary()
+    with sitting.open_books(stop), opened(loader) as batches:
+        fit(fabric, method, stepper, batches, sitting, stop)
+    return on_first(fabric, sitting.summary)
 
 
 def fit(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -74,6 +76,7 @@ def make_loader(
         augment=experiment.augment,
         channels=tuple(getattr(parts.method.network.config, "channels", ())),
         image_width=getattr(experiment.teacher.options, "image_width", 800),
+        reach=getattr(parts.method.network.config, "range", None),
         min_units=train.min_units,
         skip_damaged=train.damaged == "skip",
         seed=train.seed,
@@ -86,6 +89,16 @@ def make_loader(
         pin_memory=device.type == "cuda",
         worker_init_fn=_leave_interrupts_to_the_main_process,
     )
+
+
+@contextmanager
+def opened(loader: DataLoader[Loaded]) -> Iterator[Iterator[Loaded]]:
+    """The batches of ``loader``; its processes end with the block, even while an error is held."""
+    batches = iter(loader)
+    try:
+        yield batches
+    finally:
+        getattr(batches, "_shutdown_workers", lambda: None)()
 
 
 def choose_workers(wanted: int | None, device: torch.device, devices: int) -> int:

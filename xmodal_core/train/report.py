@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xmodal_core.train.config import Experiment
+from xmodal_core.train.metrics import Summary
 from xmodal_core.train.plan import Plan
 
 
@@ -39,7 +40,7 @@ class Header:
 
 
 class Listener:
-    """Does nothing; override what you want to hear of."""
+    """Does nothing; override what you want to hear of. Of several processes only the first one's is told."""
 
     def begins(self, header: Header) -> None:
         """Once, before the first step."""
@@ -53,5 +54,5 @@ class Listener:
     def saved(self, step: int) -> None:
         """After each checkpoint, which holds ``step`` steps."""
 
-    def note(self, words: str) -> None:
-        """Something a person should know that is no error."""
+    def finishes(self, summary: Summary) -> None:
+        """Once, when the last step is done."""

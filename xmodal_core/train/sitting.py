@@ -226,8 +226,8 @@ class Sitting:
     def summary(self) -> Summary:
         """What the finished run came to; also written into its folder."""
         summary = summarise(self.folder, self.progress, read_metrics(self.folder))
-        if self.leads:
-            run.write_json(self.folder / run.SUMMARY, summary.as_json())
+        run.write_json(self.folder / run.SUMMARY, summary.as_json())
+        self.listener.finishes(summary)
         return summary
 
     def _where(self) -> str:

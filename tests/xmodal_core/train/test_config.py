@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,8 @@ import yaml
 from xmodal_cli.drive import open_from_options
 from xmodal_core.config import SECTIONS, resolve
 from xmodal_core.errors import InputError
-from xmodal_core.train.config import DEFAULTS, TrainConfig, read_experiment
+from xmodal_core.train.config import DEFAULTS, TrainConfig, read_experiment, recipes
 from xmodal_core.units.config import UnitsConfig
-
-RECIPES = sorted(Path(str(resources.files("xmodal_core.recipes"))).glob("*.yaml"))
 
 
 def _file(tmp_path, text):
@@ -72,6 +69,15 @@ def test_the_network_suits_the_machine_unless_chosen(gpu, assignments, preset):
     assert read_experiment(None, assignments, gpu=gpu).network.options.preset == preset
 
 
+@pytest.mark.parametrize(
+    ("dataset", "preset"),
+    [("nuscenes", "nuscenes"), ("sample", "nuscenes"), ("kitti_raw", "kitti"), ("kitti_object", "kitti")],
+)
+def test_a_full_network_suits_the_data(dataset, preset):
+    options = {"dataset.name": dataset, "network.name": "pillars"}
+    assert read_experiment(None, [], options, gpu=True).network.options.preset == preset
+
+
 @pytest.mark.parametrize(("dataset", "highest"), [("nuscenes", 255), ("sample", 255), ("kitti_raw", 1)])
 def test_intensity_is_brought_to_one_unless_chosen(dataset, highest):
     options = {"dataset.name": dataset}
@@ -116,8 +122,12 @@ def test_a_section_without_content_is_the_defaults(tmp_path):
     assert read_experiment(file, ["train.epochs=2"], gpu=False).train.epochs == 2
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("recipe", recipes().values(), ids=lambda file: file.stem)
 def test_recipes_are_experiments(recipe):
     experiment = read_experiment(recipe, gpu=True)
-    assert recipe.read_text(encoding="utf-8").startswith("# ")
-    assert recipe.stem.startswith(f"{experiment.method.name}_{experiment.network.options.preset}_")
+    assert recipe.stem.startswith(f"{experiment.method.name}_{experiment.network.name}")
+    assert recipe.stem.endswith(f"_{experiment.dataset.name}")
+    text = recipe.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert f"xmodal pretrain --config {recipe.stem} --root DIR" in text
+    assert read_experiment(Path(recipe.stem), gpu=True) == experiment

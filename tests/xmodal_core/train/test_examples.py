@@ -29,6 +29,7 @@ def examples(drive) -> Examples:
         augment=AugmentConfig(),
         channels=("intensity",),
         image_width=200,
+        reach=None,
         min_units=4,
         skip_damaged=False,
         seed=0,
@@ -84,6 +85,13 @@ def test_units_stay_on_their_points(examples):
 def test_pictures_are_shrunk_to_the_teachers_width(examples):
     (picture,) = examples[Key(0, 0)].images
     assert picture.shape[1] == 200
+
+
+def test_units_beyond_the_networks_range_are_left_out(examples):
+    everywhere, near = examples[Key(0, 0)], replace(examples, reach=(-20, -20, -5, 20, 20, 5))[Key(0, 0)]
+    assert 4 < near.pooling.shape[0] < everywhere.pooling.shape[0]
+    nowhere = replace(examples, reach=(500, 0, 0, 501, 1, 1))[Key(0, 0)]
+    assert nowhere == Skip(everywhere.name, "fewer than 4 units within the network's range")
 
 
 def test_fewer_frames_keep_their_own_numbers(examples):
