@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,8 +41,18 @@ class SparseMatrix:
 
     def to(self, device: torch.device | str) -> SparseMatrix:
         """The same matrix on ``device``."""
-        row, column, weight = (t.to(device, non_blocking=True) for t in (self.row, self.column, self.weight))
+        row, column, weight = (_moved(tensor, device) for tensor in (self.row, self.column, self.weight))
         return SparseMatrix(row, column, weight, self.shape)
+
+    def pin_memory(self) -> SparseMatrix:
+        """The same matrix in memory that a GPU copies from while the CPU goes on."""
+        row, column, weight = (tensor.pin_memory() for tensor in (self.row, self.column, self.weight))
+        return SparseMatrix(row, column, weight, self.shape)
+
+
+def _moved(tensor: Tensor, device: torch.device | str) -> Tensor:
+    # Only copies to a GPU are waited for by what uses them; one from a GPU could be read before it is there.
+    return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 @dataclass(frozen=True)
@@ -98,10 +109,15 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``."""
-        return replace(
-            self,
-            **{field.name: getattr(self, field.name).to(device) for field in fields(self) if field.name != "names"},
-        )
+        return self._each(lambda part: part.to(device) if isinstance(part, SparseMatrix) else _moved(part, device))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in memory that a GPU copies from while the CPU goes on."""
+        return self._each(lambda part: part.pin_memory())
+
+    def _each(self, change: Callable[[Any], Any]) -> Batch:
+        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "names"}
+        return replace(self, **{name: change(part) for name, part in parts.items()})
 
 
 def make_example(frame: Frame, units: Units, channels: Sequence[str], image_width: int) -> Example:

@@ -119,14 +119,21 @@ class TestCollate:
 
     def test_to_another_device_moves_every_tensor(self) -> None:
         batch = collate([some_example(np.random.default_rng(0), 0, SIZES[1])])
-        moved = batch.to("meta")
+        self._assert_all_moved(batch, batch.to("meta"))
+
+    def test_pinning_pins_every_tensor(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.to("meta"))
+        batch = collate([some_example(np.random.default_rng(0), 0, SIZES[1])])
+        self._assert_all_moved(batch, batch.pin_memory())
+
+    def _assert_all_moved(self, batch: Batch, moved: Batch) -> None:
+        assert isinstance(moved, Batch)
         assert moved.names == batch.names
         for tensor in (moved.points, moved.channels, moved.offsets, moved.images, moved.pixel_image, moved.pixel_uv):
             assert tensor.device.type == "meta"
         for matrix in (moved.pooling, moved.image_pooling):
             assert {matrix.row.device.type, matrix.column.device.type, matrix.weight.device.type} == {"meta"}
         assert moved.unit_offsets.device.type == "meta"
-        assert isinstance(moved, Batch)
 
 
 class TestSparseMatrix:
