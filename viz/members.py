@@ -135,7 +135,7 @@ def telling_unit(frame: Frame, units: Units) -> int:
         return -1
     owner = unit_of_points(units)
     low, high = bounds(frame.points, owner, units.count)
-    long, tall = (high - low)[:, :2].max(axis=1), (high - low)[:, 2]
-    like_a_vehicle = units.merged & (long > 1.2) & (long < 7.0) & (tall > 0.7) & (tall < 4.0)
+    long, wide, tall = (high - low)[:, :2].max(axis=1), (high - low)[:, :2].min(axis=1), (high - low)[:, 2]
+    like_a_vehicle = units.merged & (long > 1.5) & (long < 7.0) & (wide > 0.8) & (tall > 0.7) & (tall < 3.2)
     seen = np.bincount(owner[units.pixels.point] + 1, minlength=units.count + 1)[1:]
     return int(np.argmax(seen + (len(units.pixels) + 1) * (units.merged.astype(np.int64) + like_a_vehicle)))

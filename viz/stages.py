@@ -19,8 +19,17 @@ from xmodal_core.types import Bools, Doubles, Frame, Ints, Units
 
 Value = TypeVar("Value", bound=np.generic)
 
-QUIET_GROUND = "#5b5148"
+QUIET_GROUND = "#7d6d5a"
 """The ground where it is not what a stage is about."""
+
+GREYS = {
+    "too_few_points": "#9aa3b2",
+    "too_small": "#79a59b",
+    "too_large": "#a48cba",
+    "too_elongated": "#b39a6d",
+    "too_flat": "#7f9cc4",
+}
+"""Rejected clusters by reason: greys with a hint of a colour."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def sweep(material: Material) -> tuple[Stage, list[PointLayer]]:
     stage = Stage(
         "sweep",
         "Sweep",
-        "The sweep as it comes from the sensor, coloured by height above the ground.",
+        "The sweep as the sensor gives it, by height above the ground.",
         (f"{len(frame):,} points, {seen:.0%} seen by a camera", f"sensor {units.sensor_height:.2f} m above the ground"),
         ("sweep",),
     )
@@ -101,7 +110,7 @@ def ground(material: Material) -> tuple[Stage, list[PointLayer]]:
     ]
     counts = f"{_share(units.ground)} ground, {_share(objects)} not ground"
     caption = (counts, f"{int(out.sum()):,} points left out: the vehicle itself, or too far")
-    words = "Ground removed by line fits in sectors around the vehicle; what stands on it remains."
+    words = "Ground by line fits in sectors; what stands on it remains."
     return Stage("ground", "Ground", words, caption, tuple(layer.name for layer in layers)), layers
 
 
@@ -125,7 +134,7 @@ def seeds(material: Material) -> tuple[Stage, list[PointLayer]]:
         f"{len(units.seeds):,} seeds among {candidates:,} points that are not ground and in a camera",
         f"{int(pooled.sum()):,} points in their contexts, {size:.0f} a unit on average",
     )
-    words = "Farthest point sampling, height ignored; around each seed the points whose features it averages."
+    words = "Farthest points, height ignored, and the points each averages."
     return Stage("seeds", "Seeds", words, caption, tuple(layer.name for layer in layers)), layers
 
 
@@ -152,19 +161,12 @@ def instances(material: Material) -> tuple[Stage, list[PointLayer]]:
         material.layer("instances.ground", "ground", units.ground, QUIET_GROUND, "quiet"),
         material.coloured("kept", f"kept: {counts['kept']:,}", kept, _of(material.cluster_colour, units.clusters)),
     ]
-    greys = {
-        "too_few_points": "#9aa3b2",
-        "too_small": "#7d8a86",
-        "too_large": "#8c7f93",
-        "too_elongated": "#93876f",
-        "too_flat": "#6f7f95",
-    }
     out = (units.clusters < 0) & ~units.ground
     layers.insert(0, material.layer("instances.outside", "left out", out, palette.QUIET, "quiet"))
     rejected = sorted((reason for reason in counts if reason != "kept"), key=lambda reason: -counts[reason])
     for reason in rejected:
         title = f"{members.REASONS[reason]}: {counts[reason]:,}"
-        layers.append(material.layer(reason, title, reason_of == reason, greys[reason], "quiet"))
+        layers.append(material.layer(reason, title, reason_of == reason, GREYS[reason], "quiet"))
     tint = np.zeros((len(units.reasons), 4), dtype=np.uint8)
     tint[:, :3] = palette.UNITS[material.cluster_colour]
     tint[:, 3] = 150
@@ -174,7 +176,7 @@ def instances(material: Material) -> tuple[Stage, list[PointLayer]]:
         f"{len(units.reasons):,} clusters, {counts['kept']:,} kept",
         "rejected: " + (", ".join(f"{counts[r]:,} {members.REASONS[r]}" for r in rejected) or "none"),
     )
-    words = "Radially bounded nearest neighbours; clusters that look like no object are rejected, grey."
+    words = "Points within a radius of each other; rejected clusters are grey."
     names = tuple(layer.name for layer in layers)
     return Stage("instances", "Instances", words, caption, names, "cluster", tint), layers
 
@@ -200,10 +202,10 @@ def final_units(material: Material) -> tuple[Stage, list[PointLayer]]:
     seedless = sum(reason == "kept" for reason in units.reasons) - instances_count
     caption = (
         f"{units.count:,} units: {instances_count:,} instances and {rest:,} single seeds",
-        f"{absorbed:,} of {len(units.seeds):,} seeds fell into an instance and were merged",
-        *((f"{seedless:,} instances hold no seed and are no unit",) if seedless else ()),
+        f"{absorbed:,} of {len(units.seeds):,} seeds are in instances",
+        *((f"{seedless:,} {'instance has' if seedless == 1 else 'instances have'} no seed",) if seedless else ()),
     )
-    words = "What the network is trained on: seeds in one instance are one unit, all others stay on their own."
+    words = "Seeds of one instance make one unit; all others stay single."
     return Stage("units", "Units", words, caption, tuple(layer.name for layer in layers), "unit", tint), layers
 
 
@@ -220,7 +222,7 @@ def similarity(material: Material, found: Similarity, ramp: Ramp) -> tuple[Stage
         material.layer("similarity.rest", "in no unit", (of < 0) & ~units.ground, palette.QUIET, "quiet"),
     ]
     entries: tuple[tuple[str, str, Bools, Emphasis], ...] = (
-        ("negatives", f"negatives: {found.keep:,}", negative, "plain"),
+        ("negatives", f"negatives: {found.keep:,}, up to {ramp.middle:.2f}", negative, "plain"),
         ("excluded", f"excluded: {units.count - 1 - found.keep:,}", excluded, "strong"),
     )
     for name, title, which, emphasis in entries:
@@ -237,7 +239,7 @@ def similarity(material: Material, found: Similarity, ramp: Ramp) -> tuple[Stage
         f"unit {found.unit} against {units.count - 1:,} others: cosine {_span(found)}",
         f"the {found.keep:,} least similar stay negatives, {left_out:,} are excluded",
     )
-    words = "Cosine of every unit's image feature to the chosen one's; units that look alike are no negatives."
+    words = "Cosine of image features; units that look alike are no negatives."
     names = tuple(layer.name for layer in layers)
     return Stage("similarity", "Similarity", words, caption, names, "unit", tint), layers
 
@@ -256,7 +258,7 @@ def surroundings(material: Material, reach: float = 60.0) -> list[LineLayer]:
         np.stack([r * np.cos(turn), r * np.sin(turn), np.full(97, floor)], axis=1) for r in np.arange(20, reach + 1, 20)
     ]
     layers = [
-        LineLayer("rings", "range, every 20 m", _strokes(rings), palette.rgb(palette.QUIET), emphasis="quiet"),
+        LineLayer("rings", "rings every 20 m", _strokes(rings), palette.rgb(palette.QUIET), emphasis="quiet"),
         LineLayer("vehicle", "vehicle", _arrow(material.frame.sensor.forward, floor), palette.rgb(palette.VEHICLE)),
     ]
     boxes = material.frame.boxes

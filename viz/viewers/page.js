@@ -8,12 +8,12 @@ class Page {
   constructor(model) {
     this.model = model;
     this.pointed = { kind: "unit", number: -1 };
-    const asGroup = (row) => (kind) => (row < 0 ? -1 : model.members[kind][row]);
+    const groupOf = (row) => (kind) => (row < 0 ? -1 : model.members[kind][row]);
     this.space = new Space(model, $("#space"), $("#halo"), {
-      hover: (row) => this.hover(asGroup(row)), click: (row) => this.click(asGroup(row), -1),
+      hover: (row) => this.hover(groupOf(row)), click: (row) => this.click(groupOf(row), -1),
     });
     this.views = new Views(model, $(".rig"), $(".focus"), {
-      hover: (group) => this.hover(group), click: (group, view) => this.click(group, view),
+      hover: (group, mouse) => this.hover(group, mouse), click: (group, view) => this.click(group, view),
     });
     this.views.hidden = this.space.hidden;
   }
@@ -22,24 +22,26 @@ class Page {
     this.head();
     this.fit();
     await this.views.load();
-    const asked = new URLSearchParams(location.hash.slice(1)), { opening, similarities } = this.model.scene;
-    const first = this.model.views.findIndex((view) => view.name === asked.get("view"));
-    const ahead = this.model.views.findIndex((view) => /front$/i.test(view.title));
-    if (this.model.views.length) this.views.setFocus(Math.max(0, first >= 0 ? first : ahead));
+    const asked = new URLSearchParams(location.hash.slice(1)), { opening, similarities } = this.model.scene, { views, stages } = this.model;
+    const first = views.findIndex((view) => view.name === asked.get("view")), ahead = views.findIndex((view) => /front$/i.test(view.title));
     const unit = asked.has("unit") ? Number(asked.get("unit")) : similarities ? similarities.unit : -1;
     if (unit >= 0 && unit < this.model.words.unit.length) this.model.choose(unit);
-    const named = this.model.stage(asked.get("stage")) || this.model.stage(opening) || this.model.stages[0];
+    const named = this.model.stage(asked.get("stage")) || this.model.stage(opening) || this.model.stage("units") || stages[0];
+    const sees = named.name === "similarity" && this.model.unit >= 0 ? this.model.bestView(this.model.unit) : -1;
+    if (views.length) this.views.setFocus([first, sees, ahead, 0].find((view) => view >= 0));
     await this.show(named.name, asked.get("look") || "behind");
+    if (!this.space.works) $(".box").append(make("p", "This browser draws no 3D: WebGL is off. The images show every stage, and units can be chosen in them."));
     $(".wait").classList.add("gone");
-    addEventListener("resize", () => this.fit());
+    addEventListener("resize", () => { this.fit(); this.views.mark(this.marks()); });
     addEventListener("keydown", (event) => this.key(event));
+    performance.mark("ready");
     document.body.dataset.ready = "yes";
   }
 
   head() {
     const { title, subtitle, facts, shown } = this.model.scene;
-    $("header h1").textContent = title;
-    $("header small").textContent = subtitle;
+    Object.assign($("header h1"), { textContent: title, title });
+    Object.assign($("header small"), { textContent: subtitle, title: subtitle });
     for (const [number, what] of facts) {
       const pair = make("div");
       pair.append(make("dt", what), make("dd", number));
@@ -53,62 +55,76 @@ class Page {
       button.dataset.stage = stage.name;
       $(".stages").append(button);
     });
-    for (const button of document.querySelectorAll(".tools button")) button.onclick = () => this.space.look(button.dataset.look);
+    for (const button of document.querySelectorAll("[data-look]")) button.onclick = () => this.space.look(button.dataset.look);
+    $("[data-help]").onclick = () => $("#help").showModal();
+    const { views } = this.model;
+    document.body.classList.toggle("alone", views.length === 1);
+    document.body.classList.toggle("wide", views.length === 1 && views[0].width > 2.4 * views[0].height);
+    if (!views.length) { $("aside").remove(); $("main").style.gridTemplateColumns = "minmax(0, 1fr)"; }
   }
 
   // The images beside the scene, as large as the window's height allows; one wide image goes below instead.
   fit() {
-    const { views } = this.model, main = $("main").getBoundingClientRect();
-    document.body.classList.toggle("wide", views.length > 0 && views.every((view) => view.width > 2.4 * view.height));
-    if (!views.length) { $("aside").remove(); $("main").style.gridTemplateColumns = "minmax(0, 1fr)"; this.fit = () => {}; return; }
-    const view = views[0], slope = view.height / view.width, rows = views.length > 1 ? Math.max(...views.map((v) => v.place[0])) + 1 : 0;
-    const columns = Math.max(...views.map((v) => v.place[1])) + 1, room = innerHeight - main.top - 16;
-    if (document.body.classList.contains("wide")) {
-      $("main").style.setProperty("--aside", `${Math.round(Math.min(innerWidth * 0.66, room * 0.36 / slope))}px`);
-      return;
-    }
-    // Below the images: two lines about the unit and, with features, two rows of six crops of 5:4.
-    const [lines, crops] = this.model.similar ? [100, 2 / 6 * 0.8] : [60, 0];
-    const wide = (room - lines - 10 * rows) / (slope + rows * slope / columns + crops);
-    $("main").style.setProperty("--aside", `${Math.round(Math.max(340, Math.min(innerWidth * 0.46, wide)))}px`);
+    const { views } = this.model;
+    if (!views.length) return;
+    const slope = views[0].height / views[0].width, room = innerHeight - $("main").getBoundingClientRect().top - 16;
+    const set = (width) => $("main").style.setProperty("--aside", `${Math.round(width)}px`);
+    if (document.body.classList.contains("wide")) { set(Math.min(innerWidth * 0.66, room * 0.36 / slope)); return; }
+    const rows = views.length > 1 ? Math.max(...views.map((view) => view.place[0])) + 1 : 0;
+    const columns = Math.max(...views.map((view) => view.place[1])) + 1;
+    // Below the images: lines about the unit and, with features, two rows of six crops of 5:4.
+    const [lines, crops] = this.model.similar ? [104, 2 / 6 * 0.8] : [60, 0];
+    const width = (room - lines - 10 * rows) / (slope + rows * slope / columns + crops);
+    set(Math.max(360, Math.min(innerWidth * 0.46, width)));
   }
 
   async show(name, look) {
     this.stage = this.model.stage(name);
     for (const button of document.querySelectorAll(".stages button")) button.setAttribute("aria-selected", button.dataset.stage === name);
+    $("[data-look=unit]").disabled = this.model.unit < 0;
     this.about();
     this.legend();
     this.images();
     this.unitPanel();
+    this.remember();
     await this.space.show(this.stage, look);
     this.glow();
     document.body.dataset.stage = name;
   }
 
+  // The address names what is shown, so that it can be passed on and reloaded.
+  remember() {
+    const parts = [`stage=${this.stage.name}`, ...(this.model.unit < 0 ? [] : [`unit=${this.model.unit}`])];
+    if (this.model.views.length) parts.push(`view=${encodeURIComponent(this.model.views[this.views.current].name)}`);
+    history.replaceState(null, "", `#${parts.join("&")}`);
+  }
+
   about() {
-    $(".about h2").textContent = this.stage.title;
+    $(".about").title = [this.stage.words, ...this.stage.caption].join("\n");
     $(".about p").textContent = this.stage.words;
     $(".about ul").replaceChildren(...this.stage.caption.map((line) => make("li", line)));
   }
 
   legend() {
-    const entries = this.stage.layers.map((name) => this.model.layers.get(name)).reverse();
-    const items = entries.map((layer) => this.entry(layer));
-    const measured = entries.find((layer) => layer.ramp);
-    if (measured) items.push(this.ramp(measured));
-    $(".legend").replaceChildren(...items);
+    const layers = this.stage.layers.map((name) => this.model.layers.get(name)).filter((layer) => layer.line || layer.rows.length);
+    const points = layers.filter((layer) => !layer.line).reverse(), lines = layers.filter((layer) => layer.line).reverse();
+    const measured = points.find((layer) => layer.ramp);
+    $(".legend").replaceChildren(
+      ...(measured ? [this.ramp(measured)] : []), ...points.map((layer) => this.entry(layer)), ...lines.map((layer) => this.entry(layer)),
+    );
   }
 
   entry(layer) {
     const item = make("li"), button = make("button"), swatch = make("i");
-    const colours = layer.line ? [layer.colour] : layer.colours;
-    const at = (share) => css(colours[Math.round(share * (colours.length - 1))]);
-    const [from, to] = { negatives: [0, 0.45], excluded: [0.55, 1] }[layer.name] || [0, 1];
+    const { mix } = (layer.line ? STROKES : LOOKS)[layer.emphasis], colours = (layer.line ? [layer.colour] : layer.colours).map((colour) => mixed(colour, mix / 2)), at = (share) => css(colours[Math.round(share * (colours.length - 1))]);
+    const [from, to] = { negatives: [0, 0.498], excluded: [0.502, 1] }[layer.name] || [0, 1];
     swatch.className = layer.line ? "line" : colours.length > 1 ? "many" : "";
     const stops = Array.from({ length: 7 }, (_, i) => from + (to - from) * i / 6);
     swatch.style.background = colours.length > 1 ? `linear-gradient(90deg, ${layer.ramp ? stops.map(at) : hard(colours)})` : at(0);
     button.append(swatch, layer.title);
+    button.title = "show or hide";
     button.setAttribute("aria-pressed", !this.space.hidden.has(layer.name));
+    button.dataset.layer = layer.name;
     button.onclick = () => {
       if (!this.space.hidden.delete(layer.name)) this.space.hidden.add(layer.name);
       this.show(this.stage.name);
@@ -119,31 +135,39 @@ class Page {
   }
 
   ramp(layer) {
-    const { low, high, middle, words } = layer.ramp, item = make("li", words, { className: "ramp" }), bar = make("b"), ends = make("span");
-    const stops = Array.from({ length: 17 }, (_, i) => css(layer.colours[Math.round(i / 16 * (layer.colours.length - 1))]));
+    const { low, high, middle, words } = layer.ramp, item = make("li", words, { className: "ramp" }), bar = make("b");
+    const last = layer.colours.length - 1, stops = layer.colours.map((colour, i) => `${css(colour)} ${(100 * i / last).toFixed(1)}%`);
     bar.style.background = `linear-gradient(90deg, ${stops})`;
-    if (middle !== null) bar.className = "split";
-    const numbers = middle === null ? [low, high] : [low, middle, high];
-    ends.append(...numbers.map((value, i) => make("span", (value < 0 ? "−" : "") + Math.abs(value).toFixed(middle === null ? 1 : 2) + (i === 1 && middle !== null ? " negatives end" : ""))));
-    item.append(bar, ends);
+    const number = (value) => (middle === null ? String(Number(value.toFixed(1))).replace("-", "−") : signed(value));
+    if (middle !== null) bar.append(make("span"));
+    item.append(make("span", number(low)), bar, make("span", number(high)));
     return item;
+  }
+
+  // Before there are units, a chosen one is not marked: it would hide what the stage is about.
+  marks() {
+    const marks = [];
+    if (this.model.unit >= 0 && this.stage.kind) marks.push({ kind: "unit", number: this.model.unit, colour: CHOSEN });
+    if (this.pointed.number >= 0) marks.push({ ...this.pointed, colour: POINTED });
+    return marks;
   }
 
   images() {
     if (!this.model.views.length) return;
-    const marks = [];
-    if (this.model.unit >= 0 && this.stage.name === "similarity") marks.push({ kind: "unit", number: this.model.unit, colour: CHOSEN });
-    if (this.pointed.number >= 0) marks.push({ ...this.pointed, colour: POINTED });
-    this.views.draw(this.stage, marks);
+    this.views.draw(this.stage);
+    this.views.mark(this.marks());
+  }
+
+  describe(kind, number) {
+    const cosine = kind === "unit" && this.stage.name === "similarity" && this.model.found ? ` · cosine ${signed(this.model.found.cosine[number])}` : "";
+    const [name, ...rest] = this.model.words[kind][number].split(" · ");
+    return `${name}${cosine} · ${rest.join(" · ")}`;
   }
 
   glow() {
-    const groups = [];
-    const { kind, number } = this.pointed;
-    if (number >= 0) {
-      const cosine = this.stage.name === "similarity" && this.model.found ? ` · cosine ${this.model.found.cosine[number].toFixed(2)}` : "";
-      groups.push({ rows: this.model.pointsOf(kind, number), colour: this.colourOf(kind, number), title: this.model.words[kind][number] + cosine });
-    }
+    const groups = [], { kind, number } = this.pointed, { unit } = this.model;
+    if (unit >= 0 && this.stage.kind && this.stage.name !== "similarity") groups.push({ rows: this.model.pointsOf("unit", unit), colour: this.colourOf("unit", unit), rim: CHOSEN, title: "" });
+    if (number >= 0) groups.push({ rows: this.model.pointsOf(kind, number), colour: this.colourOf(kind, number), rim: POINTED, title: this.describe(kind, number) });
     this.space.glowOn(groups);
   }
 
@@ -152,28 +176,48 @@ class Page {
     return css(stage.tint.slice(4 * number, 4 * number + 3));
   }
 
-  hover(group) {
+  // `group` gives the number of a kind; `mouse` is where the pointer is on an image.
+  hover(group, mouse) {
     const kind = this.stage.kind || "unit", number = group(kind);
+    this.tip(mouse && number >= 0 ? this.describe(kind, number) : "", mouse);
     if (number === this.pointed.number && kind === this.pointed.kind) return;
     this.pointed = { kind, number };
     document.body.dataset.pointed = number;
     cancelAnimationFrame(this.due);
-    this.due = requestAnimationFrame(() => { this.images(); this.glow(); });
+    this.due = requestAnimationFrame(() => {
+      if (this.model.views.length) this.views.mark(this.marks());
+      this.glow();
+    });
+  }
+
+  tip(text, mouse) {
+    const tip = $(".tip");
+    tip.hidden = !text;
+    if (!text) return;
+    tip.textContent = text;
+    const left = Math.max(6, Math.min(innerWidth - tip.offsetWidth - 6, mouse.clientX + 14)), top = mouse.clientY > innerHeight - 60 ? mouse.clientY - 34 : mouse.clientY + 16;
+    tip.style.transform = `translate(${left}px, ${top}px)`;
   }
 
   click(group, view) {
     const unit = group("unit");
-    if (view >= 0 && view !== this.views.current) this.views.setFocus(view);
+    if (view >= 0 && view !== this.views.current) this.turnTo(view);
     if (unit >= 0) this.choose(unit, view < 0);
+  }
+
+  turnTo(view) {
+    this.views.setFocus(view);
+    this.remember();
   }
 
   choose(unit, turn) {
     this.model.choose(unit);
-    const best = this.model.bestView(unit);
+    const best = unit < 0 ? -1 : this.model.bestView(unit);
     if (turn && best >= 0) this.views.setFocus(best);
     document.body.dataset.unit = unit;
     this.pointed = { kind: "unit", number: -1 };
-    return this.show(this.model.similar ? "similarity" : this.stage.name);
+    this.tip("");
+    return this.show(this.model.similar && unit >= 0 ? "similarity" : this.stage.name);
   }
 
   unitPanel() {
@@ -184,35 +228,45 @@ class Page {
     head.append(make("em", words[0]), ` · ${words[1]}`);
     panel.replaceChildren(head, make("p", words.slice(2).join(" · ")));
     if (!found) return;
-    const alike = make("div", "", { className: "alike" }), excluded = found.order.slice(found.keep).reverse();
-    alike.append(...this.crops("most alike", "excluded", excluded), ...this.crops("least alike", "negatives", found.order.slice(0, found.keep)));
+    const alike = make("div", "", { className: "alike" }), excluded = found.order.slice(found.kept).reverse();
+    alike.append(...this.crops("most alike", "excluded", excluded), ...this.crops("least alike", "negatives", found.order.slice(0, found.kept)));
     panel.append(alike);
   }
 
   crops(title, words, units) {
     const label = make("span"), row = make("div", "", { className: "crops" });
+    // As many pixels as the screen will show of each.
+    const width = Math.round(Math.min(760, $(".unit").clientWidth) / SHOWN_ALIKE * (window.devicePixelRatio || 1));
     label.append(make("b", title), ` · ${words}`);
     for (const unit of units) {
       if (row.children.length === SHOWN_ALIKE) break;
-      const canvas = make("canvas", "", { width: 150, height: 120 });
+      const canvas = make("canvas", "", { width, height: Math.round(width * 0.8) });
       if (!this.views.crop(unit, canvas)) continue;
       const button = make("button", "", { title: this.model.words.unit[unit], onclick: () => this.choose(unit, true) });
       button.onmouseenter = () => this.hover((kind) => (kind === "unit" ? unit : -1));
       button.onmouseleave = () => this.hover(() => -1);
-      button.append(canvas, make("span", this.model.found.cosine[unit].toFixed(2)));
+      button.append(canvas, make("span", signed(this.model.found.cosine[unit])));
       row.append(button);
     }
     return [label, row];
   }
 
   key(event) {
-    const stages = this.model.stages, at = stages.indexOf(this.stage);
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key >= "1" && event.key <= String(stages.length)) this.show(stages[event.key - 1].name);
-    else if (event.key === "ArrowRight" && at + 1 < stages.length) this.show(stages[at + 1].name);
-    else if (event.key === "ArrowLeft" && at > 0) this.show(stages[at - 1].name);
-    else if (event.key === "a") this.space.look("above");
-    else if (event.key === "b") this.space.look("behind");
+    if (event.ctrlKey || event.metaKey || event.altKey || $("#help").open) return;
+    const stages = this.model.stages, at = stages.indexOf(this.stage), views = this.model.views.length;
+    const looks = { a: "above", b: "behind", f: "unit" }, step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (stages[Number(event.key) - 1]) this.show(stages[Number(event.key) - 1].name);
+    else if (step && stages[at + step]) this.show(stages[at + step].name);
+    else if (turn && views > 1) { event.preventDefault(); this.turnTo((this.views.current + turn + views) % views); }
+    else if (looks[event.key]) this.space.look(looks[event.key]);
+    else if (event.key === "?") $("#help").showModal();
+    else if (event.key === "Escape" && this.model.unit >= 0) this.release();
+  }
+
+  // No unit chosen; without one there is no similarity to show.
+  release() {
+    if (this.stage.name === "similarity") this.stage = this.model.stage("units");
+    return this.choose(-1);
   }
 }
 

@@ -1,6 +1,7 @@
 // What the page shows: the scene's arrays, decoded, and the similarity of any unit to all others.
 
 const KINDS = { i1: Int8Array, u1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array, f4: Float32Array };
+const NOT_CHOSEN = -1;
 
 function decode(packed) {
   const text = atob(packed.data);
@@ -28,10 +29,8 @@ class Model {
     this.layers = new Map(scene.layers.map((layer) => [layer.name, this.readLayer(layer)]));
     this.stages = scene.stages.map((stage) => ({ ...stage, tint: decode(stage.tint) }));
     this.views = scene.views.map((view) => this.readView(view));
-    this.unit = -1;
-    this.boxes = this.views.map((view) => boxesOf(view, this.words.unit.length));
-    const similar = scene.similarities;
-    if (similar) this.similar = { ...similar, features: decode(similar.features), width: similar.width };
+    this.unit = NOT_CHOSEN;
+    if (scene.similarities) this.similar = { ...scene.similarities, features: decode(scene.similarities.features) };
   }
 
   readLayer(layer) {
@@ -44,10 +43,13 @@ class Model {
   }
 
   readView(view) {
-    const [width, height] = view.size, masks = {}, strokes = {};
-    for (const kind in view.masks) masks[kind] = decodeRuns(view.masks[kind], width * height);
+    const [width, height] = view.size, masks = {}, strokes = {}, bounds = {};
+    for (const kind in view.masks) {
+      masks[kind] = decodeRuns(view.masks[kind], width * height);
+      bounds[kind] = boundsOf(masks[kind], width, height, this.words[kind].length);
+    }
     for (const name in view.strokes) strokes[name] = decode(view.strokes[name]);
-    return { ...view, width, height, rows: decode(view.rows), uv: decode(view.uv), masks, strokes };
+    return { ...view, width, height, rows: decode(view.rows), uv: decode(view.uv), masks, bounds, strokes };
   }
 
   stage(name) { return this.stages.find((stage) => stage.name === name); }
@@ -62,7 +64,10 @@ class Model {
   // The camera that sees most of a unit, or -1.
   bestView(unit) {
     let best = -1, most = 0;
-    this.boxes.forEach((boxes, view) => { if (boxes.area[unit] > most) { most = boxes.area[unit]; best = view; } });
+    this.views.forEach((view, number) => {
+      const area = view.bounds.unit.area[unit];
+      if (area > most) { most = area; best = number; }
+    });
     return best;
   }
 
@@ -71,7 +76,7 @@ class Model {
     for (let other = 0; other < count; other++) {
       let sum = 0;
       for (let i = 0; i < width; i++) sum += features[unit * width + i] * features[other * width + i];
-      found[other] = Math.min(1, sum);
+      found[other] = Math.max(-1, Math.min(1, sum));
     }
     return found;
   }
@@ -79,58 +84,62 @@ class Model {
   // Makes `unit` the chosen one: which units stay negatives, and the layers and tint of the similarity stage.
   choose(unit) {
     this.unit = unit;
-    if (!this.similar) return;
-    const cosine = this.cosines(unit), keep = this.similar.keep;
+    if (!this.similar || unit === NOT_CHOSEN) return;
+    const cosine = this.cosines(unit), { keep, literal } = this.similar;
     const order = Array.from(cosine.keys()).filter((other) => other !== unit).sort((a, b) => cosine[a] - cosine[b]);
-    const negative = new Uint8Array(cosine.length);
-    order.slice(0, keep).forEach((other) => { negative[other] = 1; });
-    const edge = keep ? cosine[order[Math.min(keep, order.length) - 1]] : this.similar.low;
-    this.found = { cosine, order, negative, edge, keep: Math.min(keep, order.length) };
-    this.paint(unit);
+    const last = order.length && keep ? cosine[order[Math.min(keep, order.length) - 1]] : -Infinity;
+    const negatives = order.filter((other) => (literal ? cosine[other] < last : cosine[other] <= last));
+    const edge = negatives.length ? cosine[negatives[negatives.length - 1]] : this.similar.low;
+    this.found = { cosine, order, edge, kept: negatives.length };
+    this.paint(unit, new Set(negatives));
   }
 
-  paint(unit) {
-    const { cosine, negative, edge, keep, order } = this.found, { low, high } = this.similar, of = this.members.unit;
+  paint(unit, negatives) {
+    const { cosine, edge, order, kept } = this.found, { low, high } = this.similar, of = this.members.unit;
     const middle = Math.max(edge, low + 1e-6), top = Math.max(high, middle + 1e-6);
-    const code = cosine.map((c) => Math.round(255 * Math.min(1, Math.max(0,
-      c < middle ? 0.5 * (c - low) / (middle - low) : 0.5 + 0.5 * (c - middle) / (top - middle)))));
+    // As palette.Ramp.codes has it: the middle itself is of the lower half.
+    const share = (c) => (c < middle ? 0.5 * (c - low) / (middle - low) : 0.5 + 0.5 * (c - middle) / (top - middle));
+    const code = Uint8Array.from(cosine, (c) => Math.max(0, Math.ceil(256 * Math.min(1, Math.max(0, share(c))) - 1)));
     const rows = { negatives: [], excluded: [], chosen: [] };
     for (let i = 0; i < of.length; i++) {
       if (of[i] < 0) continue;
-      rows[of[i] === unit ? "chosen" : negative[of[i]] ? "negatives" : "excluded"].push(i);
+      rows[of[i] === unit ? "chosen" : negatives.has(of[i]) ? "negatives" : "excluded"].push(i);
     }
+    const left = order.length - kept, titles = { negatives: `negatives: ${count(kept)}, up to ${signed(edge)}`, excluded: `excluded: ${count(left)}`, chosen: `unit ${unit}` };
     for (const name in rows) {
       const layer = this.layers.get(name);
       layer.rows = Uint32Array.from(rows[name]);
       layer.code = Uint8Array.from(rows[name], (row) => (name === "chosen" ? 0 : code[of[row]]));
+      layer.title = titles[name];
       if (layer.ramp) layer.ramp = { ...layer.ramp, middle: edge };
     }
-    this.layers.get("chosen").title = `unit ${unit}`;
     const stage = this.stage("similarity"), colours = this.layers.get("negatives").colours, mine = this.layers.get("chosen").colours[0];
     for (let other = 0; other < cosine.length; other++) {
-      stage.tint.set(other === unit ? [...mine, 200] : [...colours[code[other]], 170], 4 * other);
+      stage.tint.set(other === unit ? [...mine, 200] : [...colours[code[other]], 160], 4 * other);
     }
     const others = order.length;
     stage.caption = others ? [
-      `unit ${unit} against ${others.toLocaleString("en")} others: cosine ${cosine[order[0]].toFixed(2)} to ${cosine[order[others - 1]].toFixed(2)}`,
-      `the ${keep.toLocaleString("en")} least similar stay negatives (blue), ${(others - keep).toLocaleString("en")} are excluded (yellow)`,
+      `unit ${unit} against ${count(others)} others: cosine ${signed(cosine[order[0]])} to ${signed(cosine[order[others - 1]])}`,
+      `the ${count(kept)} least similar stay negatives, ${count(left)} are excluded`,
     ] : [`unit ${unit} is alone`];
   }
 }
 
-// For every unit, how many pixels of a view it covers and their bounds.
-function boxesOf(view, units) {
-  const area = new Uint32Array(units), low = new Uint16Array(2 * units).fill(65535), high = new Uint16Array(2 * units);
-  const mask = view.masks.unit;
-  for (let y = 0, at = 0; y < view.height; y++) {
-    for (let x = 0; x < view.width; x++, at++) {
-      const unit = mask[at];
-      if (unit < 0) continue;
-      area[unit]++;
-      if (x < low[2 * unit]) low[2 * unit] = x;
-      if (y < low[2 * unit + 1]) low[2 * unit + 1] = y;
-      if (x > high[2 * unit]) high[2 * unit] = x;
-      if (y > high[2 * unit + 1]) high[2 * unit + 1] = y;
+const count = (number) => number.toLocaleString("en");
+const signed = (value) => (value < 0 ? "−" : "") + Math.abs(value).toFixed(2);
+
+// For every group of a mask, how many pixels it covers and their bounds.
+function boundsOf(mask, width, height, groups) {
+  const area = new Uint32Array(groups), low = new Uint16Array(2 * groups).fill(65535), high = new Uint16Array(2 * groups);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      const group = mask[at];
+      if (group < 0) continue;
+      area[group]++;
+      if (x < low[2 * group]) low[2 * group] = x;
+      if (y < low[2 * group + 1]) low[2 * group + 1] = y;
+      if (x > high[2 * group]) high[2 * group] = x;
+      if (y > high[2 * group + 1]) high[2 * group + 1] = y;
     }
   }
   return { area, low, high };

@@ -3,32 +3,49 @@
 
 const BACK = [17, 21, 28];
 const LOOKS = { quiet: { size: 1.3, mix: 0.62 }, plain: { size: 2.0, mix: 0 }, strong: { size: 2.7, mix: 0 }, marker: { size: 3.2, mix: 0 } };
+const STROKES = { quiet: { width: 1, mix: 0.62 }, plain: { width: 1.4, mix: 0.3 }, strong: { width: 2, mix: 0 }, marker: { width: 2, mix: 0 } };
 const METRES = 20; // of the world in one unit of Plotly's scene
+const MOST_DOTS = 2500; // of a halo
+const TOUCH = 3, REACH = 12, DRAG = 4; // pixels: on a point, near enough to mean it, and moved too far for a click
 
 const css = ([r, g, b]) => `rgb(${r},${g},${b})`;
 const mixed = (colour, share) => colour.map((value, i) => Math.round(value * (1 - share) + BACK[i] * share));
 
 class Space {
   constructor(model, element, halo, events) {
-    Object.assign(this, { model, element, halo, events, hidden: new Set(), traces: [], glow: [] });
-    this.reach = [0, 1, 2].map((axis) => this.extent([model.x, model.y, model.z][axis]));
+    Object.assign(this, { model, element, halo, events, hidden: new Set(), shown: [], glow: [] });
+    this.reach = [model.x, model.y, model.z].map((values) => reachOf(values));
+    this.middle = middleOf(model);
   }
 
-  // Symmetric about the sensor, so that the camera turns around the vehicle.
-  extent(values) {
-    let most = 1;
-    for (const value of values) most = Math.max(most, Math.abs(value));
-    return most * 1.01;
+  get works() {
+    this.tried ??= Boolean(document.createElement("canvas").getContext("webgl"));
+    return this.tried;
   }
 
   camera(look) {
-    const [fx, fy] = this.model.scene.forward, floor = this.model.scene.floor / METRES;
-    if (look === "above") return { eye: { x: -fx * 0.01, y: -fy * 0.01, z: 4.4 }, center: { x: 0, y: 0, z: 0 }, up: { x: fx, y: fy, z: 0 } };
+    const [fx, fy] = this.model.scene.forward, floor = this.model.scene.floor / METRES, up = { x: 0, y: 0, z: 1 };
+    if (look === "above") {
+      const { x, y } = this.middle;
+      return { eye: { x: x - fx * 0.01, y: y - fy * 0.01, z: 4.4 }, center: { x, y, z: 0 }, up: { x: fx, y: fy, z: 0 } };
+    }
+    if (look === "unit") return { ...this.before(this.model.unit), up };
     // A low, wide window shows less of the height of things: go nearer.
-    const near = Math.min(1.1, Math.max(0.6, this.element.clientHeight / 640)), back = 1.1 * near, ahead = 0.45, up = 0.62 * near;
+    const near = Math.min(1.1, Math.max(0.6, this.element.clientHeight / 640)), back = 1.05 * near, ahead = 0.55, high = 0.55 * near;
+    return { eye: { x: -fx * back, y: -fy * back, z: floor + high }, center: { x: fx * ahead, y: fy * ahead, z: floor }, up };
+  }
+
+  // From the vehicle's side and a little above, so near that the unit fills a third of the window.
+  before(unit) {
+    const rows = this.model.pointsOf("unit", unit), [x, y, z] = ["x", "y", "z"].map((axis) => {
+      let low = Infinity, high = -Infinity;
+      for (const row of rows) { low = Math.min(low, this.model[axis][row]); high = Math.max(high, this.model[axis][row]); }
+      return { middle: (low + high) / 2 / METRES, size: (high - low) / METRES };
+    });
+    const away = Math.max(0.25, 2.2 * Math.hypot(x.size, y.size, z.size)), distance = Math.hypot(x.middle, y.middle) || 1;
     return {
-      eye: { x: -fx * back, y: -fy * back, z: floor + up },
-      center: { x: fx * ahead, y: fy * ahead, z: floor }, up: { x: 0, y: 0, z: 1 },
+      center: { x: x.middle, y: y.middle, z: z.middle },
+      eye: { x: x.middle - x.middle / distance * away, y: y.middle - y.middle / distance * away, z: z.middle + away * 0.5 },
     };
   }
 
@@ -36,60 +53,102 @@ class Space {
     const axis = (reach) => ({ visible: false, range: [-reach, reach], autorange: false, showspikes: false });
     const [x, y, z] = this.reach;
     return {
-      margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: css(BACK), showlegend: false, hovermode: "closest", uirevision: "stay",
+      margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: css(BACK), showlegend: false, hovermode: false, uirevision: "stay",
       scene: {
-        bgcolor: css(BACK), xaxis: axis(x), yaxis: axis(y), zaxis: axis(z), aspectmode: "manual", dragmode: look === "above" ? "orbit" : "turntable",
+        hovermode: false,
+        bgcolor: css(BACK), xaxis: axis(x), yaxis: axis(y), zaxis: axis(z), aspectmode: "manual", dragmode: dragOf(look),
         aspectratio: { x: 2 * x / METRES, y: 2 * y / METRES, z: 2 * z / METRES }, camera: this.camera(look), uirevision: "stay",
       },
     };
   }
 
   trace(layer) {
-    const look = LOOKS[layer.emphasis], { x, y, z } = this.model;
+    const { x, y, z } = this.model;
     if (layer.line) {
+      const { width, mix } = STROKES[layer.emphasis];
       const every = (offset) => Float32Array.from({ length: layer.points.length / 3 }, (_, i) => layer.points[3 * i + offset]);
       return {
         type: "scatter3d", mode: "lines", x: every(0), y: every(1), z: every(2), connectgaps: false, hoverinfo: "skip",
-        line: { color: css(mixed(layer.colour, look.mix)), width: layer.emphasis === "quiet" ? 1 : 1.6 },
+        line: { color: css(mixed(layer.colour, mix)), width },
       };
     }
-    const pick = (values) => Float32Array.from(layer.rows, (row) => values[row]);
-    const colours = layer.colours.map((colour) => css(mixed(colour, look.mix)));
-    const single = colours.length === 1;
-    const marker = single ? { color: colours[0] } : {
+    const { size, mix } = LOOKS[layer.emphasis], pick = (values) => Float32Array.from(layer.rows, (row) => values[row]);
+    const colours = layer.colours.map((colour) => css(mixed(colour, mix)));
+    const marker = colours.length === 1 ? { color: colours[0] } : {
       color: layer.code, cmin: 0, cmax: colours.length - 1, showscale: false,
       colorscale: colours.map((colour, i) => [i / (colours.length - 1), colour]),
     };
     return {
-      type: "scatter3d", mode: "markers", x: pick(x), y: pick(y), z: pick(z), hoverinfo: "none",
-      marker: { ...marker, size: look.size, line: { width: 0 }, opacity: 1 },
+      type: "scatter3d", mode: "markers", x: pick(x), y: pick(y), z: pick(z), hoverinfo: "skip",
+      marker: { ...marker, size, line: { width: 0 }, opacity: 1 },
     };
   }
 
-  show(stage, look) {
+  async show(stage, look) {
+    if (!this.works) return;
+    this.kind = stage.kind || "unit";
     this.shown = stage.layers.map((name) => this.model.layers.get(name)).filter((layer) => !this.hidden.has(layer.name));
-    const layout = look || !this.drawn ? this.layout(look || "behind") : this.drawn;
-    if (!look && this.drawn) layout.scene.camera = this.element.layout.scene.camera;
-    const done = Plotly.react(this.element, this.shown.map((layer) => this.trace(layer)), layout, { displayModeBar: false, scrollZoom: true, responsive: true });
-    if (!this.drawn) this.listen();
-    this.drawn = layout;
-    return done;
+    const traces = this.shown.map((layer) => this.trace(layer)), options = { displayModeBar: false, scrollZoom: true };
+    if (this.drawn) {
+      // The camera stays where the hand left it.
+      this.drawn.scene = { ...this.drawn.scene, ...this.held() };
+      await Plotly.react(this.element, traces, this.drawn, options);
+      return;
+    }
+    this.drawn = this.layout(look);
+    await Plotly.newPlot(this.element, traces, this.drawn, options);
+    this.listen();
+  }
+
+  held() {
+    const { camera, dragmode } = this.element.layout.scene;
+    return { camera, dragmode };
   }
 
   listen() {
-    const row = (event) => {
-      const point = event.points && event.points[0], layer = point && this.shown[point.curveNumber];
-      return layer && !layer.line ? layer.rows[point.pointNumber] : -1;
-    };
-    this.element.on("plotly_hover", (event) => this.events.hover(row(event)));
-    this.element.on("plotly_unhover", () => this.events.hover(-1));
-    this.element.on("plotly_click", (event) => this.events.click(row(event)));
+    const row = (event) => { const box = this.halo.getBoundingClientRect(); return this.pick(event.clientX - box.left, event.clientY - box.top); };
+    let pressed = null;
+    const dragged = (event) => pressed && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) > DRAG;
+    this.element.addEventListener("mousemove", (event) => { if (!event.buttons) this.events.hover(row(event)); });
+    this.element.addEventListener("mouseleave", () => this.events.hover(-1));
+    this.element.addEventListener("pointerdown", (event) => { pressed = event; }, true);
+    this.element.addEventListener("click", (event) => { if (!dragged(event)) this.events.click(row(event)); }, true);
+    const size = () => `${this.element.clientWidth} x ${this.element.clientHeight}`;
+    let drawnAt = size();
+    new ResizeObserver(() => {
+      if (size() === drawnAt || !this.element.clientWidth) return;
+      drawnAt = size();
+      Plotly.Plots.resize(this.element);
+    }).observe(this.element);
     const follow = () => { this.drawHalo(); requestAnimationFrame(follow); };
     requestAnimationFrame(follow);
   }
 
+  // The point that is meant at a place of the window: of those of the stage's units or clusters within reach the nearest
+  // to it, a nearer one to the eye before one behind it. (Plotly's own picking reads pixels back from the graphics card,
+  // and misses quick clicks.)
+  pick(u, v) {
+    const view = this.matrices();
+    if (!view) return -1;
+    const { x, y, z } = this.model, of = this.model.members[this.kind], width = this.halo.clientWidth, height = this.halo.clientHeight;
+    let best = -1, least = Infinity;
+    for (const layer of this.shown) {
+      if (layer.line) continue;
+      for (const row of layer.rows) {
+        if (of[row] < 0) continue;
+        const at = view.project(x[row], y[row], z[row]);
+        if (!at) continue;
+        const away = Math.hypot((at[0] + 1) / 2 * width - u, (1 - at[1]) / 2 * height - v);
+        const score = Math.max(away - TOUCH, 0) + at[2] * 0.01;
+        if (away < REACH && score < least) { least = score; best = row; }
+      }
+    }
+    return best;
+  }
+
   look(name) {
-    return Plotly.relayout(this.element, { "scene.camera": this.camera(name), "scene.dragmode": name === "above" ? "orbit" : "turntable" });
+    if (!this.works || (name === "unit" && this.model.unit < 0)) return Promise.resolve();
+    return Plotly.relayout(this.element, { "scene.camera": this.camera(name), "scene.dragmode": dragOf(name) });
   }
 
   // `groups` is a list of { rows, colour, title }.
@@ -109,25 +168,28 @@ class Space {
   }
 
   drawGroup(pen, view, group, width, height) {
-    const { x, y, z } = this.model, dots = [];
-    let top = Infinity, sum = 0;
-    for (const row of group.rows) {
-      const at = view.project(x[row], y[row], z[row]);
+    const { x, y, z } = this.model, dots = [], step = Math.ceil(group.rows.length / MOST_DOTS);
+    let top = Infinity, left = Infinity, right = -Infinity;
+    for (let i = 0; i < group.rows.length; i += step) {
+      const row = group.rows[i], at = view.project(x[row], y[row], z[row]);
       if (!at) continue;
       const u = (at[0] + 1) / 2 * width, v = (1 - at[1]) / 2 * height;
-      dots.push(u, v); sum += u; top = Math.min(top, v);
+      if (u < -9 || v < -9 || u > width + 9 || v > height + 9) continue;
+      dots.push(u, v);
+      left = Math.min(left, u); right = Math.max(right, u); top = Math.min(top, v);
     }
     if (!dots.length) return;
-    for (const [size, colour] of [[4.6, "#0b0e13"], [3.6, "#ffffff"], [2.3, group.colour]]) {
-      pen.fillStyle = colour;
-      for (let i = 0; i < dots.length; i += 2) { pen.beginPath(); pen.arc(dots[i], dots[i + 1], size, 0, 6.3); pen.fill(); }
+    for (const [size, colour] of [[4.6, "#0b0e13"], [3.6, group.rim], [2.3, group.colour]]) {
+      pen.fillStyle = colour; pen.beginPath();
+      for (let i = 0; i < dots.length; i += 2) { pen.moveTo(dots[i] + size, dots[i + 1]); pen.arc(dots[i], dots[i + 1], size, 0, 6.3); }
+      pen.fill();
     }
     if (!group.title) return;
     pen.font = "600 12.5px Inter, Segoe UI, Liberation Sans, Arial, sans-serif";
-    const wide = pen.measureText(group.title).width + 16, middle = sum / (dots.length / 2);
-    const left = Math.max(6, Math.min(width - wide - 6, middle - wide / 2)), above = Math.max(6, Math.min(height - 30, top - 34));
-    pen.fillStyle = "#0b0e13e6"; pen.beginPath(); pen.roundRect(left, above, wide, 24, 6); pen.fill();
-    pen.fillStyle = "#fff"; pen.textBaseline = "middle"; pen.fillText(group.title, left + 8, above + 12.5);
+    const room = width - 28, fitted = fit(pen, group.title, room), wide = pen.measureText(fitted).width + 16;
+    const from = Math.max(6, Math.min(width - wide - 6, (left + right - wide) / 2)), above = Math.max(6, Math.min(height - 30, top - 34));
+    pen.fillStyle = "#0b0e13e6"; pen.beginPath(); pen.roundRect(from, above, wide, 24, 6); pen.fill();
+    pen.fillStyle = "#fff"; pen.textBaseline = "middle"; pen.fillText(fitted, from + 8, above + 12.5);
   }
 
   // Plotly's own matrices of the moment. It does not document them, so without them there is simply no halo.
@@ -139,10 +201,35 @@ class Space {
     const project = (x, y, z) => {
       const px = x * sx, py = y * sy, pz = z * sz, w = all[3] * px + all[7] * py + all[11] * pz + all[15];
       if (w <= 0) return null;
-      return [(all[0] * px + all[4] * py + all[8] * pz + all[12]) / w, (all[1] * px + all[5] * py + all[9] * pz + all[13]) / w];
+      return [(all[0] * px + all[4] * py + all[8] * pz + all[12]) / w, (all[1] * px + all[5] * py + all[9] * pz + all[13]) / w, w];
     };
     return { project, stamp: Array.from(all, (value) => value.toFixed(4)).join() };
   }
+}
+
+// Seen from above nothing is up, so the scene turns freely.
+const dragOf = (look) => (look === "above" ? "orbit" : "turntable");
+
+// Symmetric about the sensor, so that the camera turns around the vehicle.
+function reachOf(values) {
+  let most = 1;
+  for (const value of values) most = Math.max(most, Math.abs(value));
+  return most * 1.01;
+}
+
+// Where the units are, seen from above, in Plotly's units; never far from the sensor.
+function middleOf({ x, y, members }) {
+  let points = 0, sumX = 0, sumY = 0;
+  members.unit.forEach((unit, row) => { if (unit >= 0) { points++; sumX += x[row]; sumY += y[row]; } });
+  const scale = 1 / Math.max(1, points) / METRES, away = Math.hypot(sumX, sumY) * scale, shorten = Math.min(1, 1 / Math.max(away, 1e-6));
+  return { x: sumX * scale * shorten, y: sumY * scale * shorten };
+}
+
+// As many of a title's parts as there is room for.
+function fit(pen, title, room) {
+  const parts = title.split(" · ");
+  while (parts.length > 1 && pen.measureText(parts.join(" · ")).width > room) parts.pop();
+  return parts.join(" · ");
 }
 
 // Column-major 4 x 4, as WebGL has them.

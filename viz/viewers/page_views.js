@@ -4,76 +4,90 @@ const RIMMED = 140; // the opacity from which a mask has a rim too
 
 class Views {
   constructor(model, rig, focus, events) {
-    Object.assign(this, { model, focus, events, current: 0, hidden: new Set() });
-    this.canvases = model.views.map((view) => Object.assign(document.createElement("canvas"), { width: view.width, height: view.height }));
+    Object.assign(this, { model, events, current: 0, hidden: new Set(), marks: [] });
+    this.caption = focus.querySelector("figcaption");
+    this.large = focus.querySelector("canvas");
+    this.bases = model.views.map((view) => canvasOf(view.width, view.height)); // the picture and the stage, no marks
+    this.thumbs = model.views.map((view) => canvasOf(view.width, view.height));
     this.figures = model.views.map((view, number) => this.makeFigure(view, number, rig));
     const columns = Math.max(1, ...model.views.map((view) => view.place[1] + 1));
     rig.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-    this.point(focus.querySelector("canvas"), () => this.current);
+    this.listen(this.large, () => this.current);
   }
 
   makeFigure(view, number, rig) {
     const figure = document.createElement("figure"), caption = document.createElement("figcaption");
     caption.textContent = view.title;
-    figure.append(this.canvases[number], caption);
+    figure.append(this.thumbs[number], caption);
     figure.style.gridArea = `${view.place[0] + 1} / ${view.place[1] + 1}`;
-    this.point(this.canvases[number], () => number);
+    this.listen(this.thumbs[number], () => number);
     rig.append(figure);
     return figure;
   }
 
   async load() {
-    this.images = await Promise.all(this.model.views.map((view) => new Promise((resolve) => {
+    this.images = await Promise.all(this.model.views.map(async (view) => {
       const image = new Image();
-      image.onload = () => resolve(image);
       image.src = view.image;
-    })));
+      await image.decode();
+      return image;
+    }));
   }
 
   // Pointing at a pixel is pointing at the unit or cluster it shows.
-  point(canvas, which) {
-    const row = (event) => {
+  listen(canvas, which) {
+    const group = (event) => {
       const view = this.model.views[which()], box = canvas.getBoundingClientRect();
       const x = Math.floor((event.clientX - box.left) / box.width * view.width);
       const y = Math.floor((event.clientY - box.top) / box.height * view.height);
       return (kind) => (x < 0 || y < 0 || x >= view.width || y >= view.height ? -1 : view.masks[kind][y * view.width + x]);
     };
-    canvas.addEventListener("mousemove", (event) => this.events.hover(row(event)));
+    canvas.addEventListener("mousemove", (event) => this.events.hover(group(event), event));
     canvas.addEventListener("mouseleave", () => this.events.hover(() => -1));
-    canvas.addEventListener("click", (event) => this.events.click(row(event), which()));
+    canvas.addEventListener("click", (event) => this.events.click(group(event), which()));
   }
 
   setFocus(number) {
     this.current = number;
     this.figures.forEach((figure, i) => figure.setAttribute("aria-current", i === number));
-    this.drawFocus();
+    const view = this.model.views[number];
+    Object.assign(this.large, { width: view.width, height: view.height });
+    this.caption.textContent = view.title;
+    this.copy(this.large, number);
   }
 
-  // Draws every view: the picture, the stage's tint or dots, the wireframes, and a rim around `marked` groups.
-  draw(stage, marked) {
+  // Every view's picture with the stage's tint or dots and the wireframes.
+  draw(stage) {
     this.model.views.forEach((view, number) => {
-      const pen = this.canvases[number].getContext("2d");
+      const pen = this.bases[number].getContext("2d");
       pen.drawImage(this.images[number], 0, 0);
-      const overlay = stage.kind ? this.tint(view, stage) : this.dots(view, stage);
-      pen.drawImage(overlay, 0, 0);
+      pen.drawImage(stage.kind ? this.tint(view, stage) : this.dots(view, stage), 0, 0);
       this.strokes(pen, view, stage);
-      for (const mark of marked) this.rim(pen, view, mark);
     });
-    this.drawFocus();
   }
 
-  drawFocus() {
-    const view = this.model.views[this.current], canvas = this.focus.querySelector("canvas");
-    if (!view) return;
-    if (canvas.width !== view.width || canvas.height !== view.height) Object.assign(canvas, { width: view.width, height: view.height });
-    canvas.getContext("2d").drawImage(this.canvases[this.current], 0, 0);
-    this.focus.querySelector("figcaption").textContent = view.title;
+  // Rims around the groups of `marks`, on what `draw` drew.
+  mark(marks) {
+    this.marks = marks;
+    this.thumbs.forEach((canvas, number) => this.copy(canvas, number));
+    this.copy(this.large, this.current);
+  }
+
+  copy(canvas, number) {
+    const pen = canvas.getContext("2d"), view = this.model.views[number];
+    pen.drawImage(this.bases[number], 0, 0);
+    // A rim is as wide on a small image as on a large one.
+    const scale = Math.min(3, view.width / Math.max(1, canvas.clientWidth));
+    for (const { kind, number: group, colour } of this.marks) {
+      const path = outline(view, kind, group);
+      pen.lineCap = "round";
+      pen.strokeStyle = "#000b"; pen.lineWidth = 4 * scale; pen.stroke(path);
+      pen.strokeStyle = colour; pen.lineWidth = 2 * scale; pen.stroke(path);
+    }
   }
 
   layer(view) {
-    if (!this.scratch || this.scratch.width !== view.width || this.scratch.height !== view.height) {
-      this.scratch = Object.assign(document.createElement("canvas"), { width: view.width, height: view.height });
-    }
+    if (!this.scratch || this.scratch.width !== view.width || this.scratch.height !== view.height) this.scratch = canvasOf(view.width, view.height);
     this.scratch.getContext("2d").clearRect(0, 0, view.width, view.height);
     return this.scratch;
   }
@@ -85,7 +99,8 @@ class Views {
     for (let at = 0; at < mask.length; at++) {
       const group = mask[at];
       if (group < 0) continue;
-      const rim = (at % width && mask[at - 1] !== group) || (at >= width && mask[at - width] !== group) || mask[at + 1] !== group || (at < last && mask[at + width] !== group);
+      const rim = (at % width && mask[at - 1] !== group) || (at >= width && mask[at - width] !== group)
+        || ((at + 1) % width && mask[at + 1] !== group) || (at < last && mask[at + width] !== group);
       out[at] = rim && (tint[group] >>> 24) >= RIMMED ? (tint[group] | 0xff000000) >>> 0 : tint[group];
     }
     pen.putImageData(pixels, 0, 0);
@@ -93,20 +108,21 @@ class Views {
   }
 
   dots(view, stage) {
-    const canvas = this.layer(view), pen = canvas.getContext("2d"), code = new Int32Array(this.model.x.length);
+    const canvas = this.layer(view), pen = canvas.getContext("2d"), code = new Int16Array(this.model.x.length);
+    const dot = (i, size) => { pen.beginPath(); pen.arc(view.uv[2 * i], view.uv[2 * i + 1], size, 0, 6.3); pen.fill(); };
     for (const name of stage.layers) {
       const layer = this.model.layers.get(name);
       if (layer.line || !layer.on_images || this.hidden.has(name)) continue;
       code.fill(-1);
       layer.rows.forEach((row, i) => { code[row] = layer.code[i]; });
-      const quiet = layer.emphasis === "quiet", size = layer.emphasis === "marker" ? 2.6 : quiet ? 1.1 : 1.7;
+      const quiet = layer.emphasis === "quiet", marker = layer.emphasis === "marker", size = marker ? 2.6 : quiet ? 1.1 : 1.7;
       pen.globalAlpha = quiet ? 0.45 : 0.95;
       for (let i = 0; i < view.rows.length; i++) {
         const colour = code[view.rows[i]];
         if (colour < 0) continue;
-        if (layer.emphasis === "marker") { pen.fillStyle = "#000a"; pen.beginPath(); pen.arc(view.uv[2 * i], view.uv[2 * i + 1], size + 1, 0, 6.3); pen.fill(); }
+        if (marker) { pen.fillStyle = "#000a"; dot(i, size + 1); }
         pen.fillStyle = css(layer.colours[colour]);
-        pen.beginPath(); pen.arc(view.uv[2 * i], view.uv[2 * i + 1], size, 0, 6.3); pen.fill();
+        dot(i, size);
       }
     }
     pen.globalAlpha = 1;
@@ -122,53 +138,47 @@ class Views {
         if (Number.isNaN(at[i])) continue;
         if (i === 0 || Number.isNaN(at[i - 2])) pen.moveTo(at[i], at[i + 1]); else pen.lineTo(at[i], at[i + 1]);
       }
-      pen.strokeStyle = "#0008"; pen.lineWidth = 2.6; pen.stroke();
-      pen.strokeStyle = css(this.model.layers.get(name).colour); pen.lineWidth = 1.1; pen.stroke();
+      pen.strokeStyle = "#0006"; pen.lineWidth = 2.4; pen.stroke();
+      pen.globalAlpha = 0.75; pen.strokeStyle = css(this.model.layers.get(name).colour); pen.lineWidth = 1; pen.stroke();
+      pen.globalAlpha = 1;
     }
   }
 
-  rim(pen, view, { kind, number, colour }) {
-    const mask = view.masks[kind], width = view.width, path = new Path2D();
-    let any = false;
-    for (let at = 0; at < mask.length; at++) {
-      if (mask[at] !== number) continue;
-      any = true;
-      const x = at % width, y = (at - x) / width;
-      if (x === 0 || mask[at - 1] !== number) { path.moveTo(x, y); path.lineTo(x, y + 1); }
-      if (x === width - 1 || mask[at + 1] !== number) { path.moveTo(x + 1, y); path.lineTo(x + 1, y + 1); }
-      if (y === 0 || mask[at - width] !== number) { path.moveTo(x, y); path.lineTo(x + 1, y); }
-      if (y === view.height - 1 || mask[at + width] !== number) { path.moveTo(x, y + 1); path.lineTo(x + 1, y + 1); }
-    }
-    if (!any) return;
-    pen.lineCap = "round";
-    pen.strokeStyle = "#000a"; pen.lineWidth = 4; pen.stroke(path);
-    pen.strokeStyle = colour; pen.lineWidth = 2; pen.stroke(path);
-  }
-
-  // What a unit looks like: a piece of the picture that shows most of it, untinted, with its rim.
+  // What a unit looks like: the piece of the picture that shows most of it, untinted, with its rim.
   crop(unit, canvas) {
     const number = this.model.bestView(unit);
     if (number < 0) return false;
-    const view = this.model.views[number], { low, high } = this.model.boxes[number], aspect = canvas.width / canvas.height;
-    const wide = high[2 * unit] - low[2 * unit] + 1, tall = high[2 * unit + 1] - low[2 * unit + 1] + 1;
-    let height = Math.max(tall * 1.35, wide * 1.35 / aspect, 36), width = height * aspect;
+    const view = this.model.views[number], { low, high } = view.bounds.unit, aspect = canvas.width / canvas.height;
+    const [left, top, right, bottom] = [low[2 * unit], low[2 * unit + 1], high[2 * unit] + 1, high[2 * unit + 1] + 1];
+    let height = Math.max((bottom - top) * 1.35, (right - left) * 1.35 / aspect, 36), width = height * aspect;
     if (width > view.width) { width = view.width; height = width / aspect; }
     if (height > view.height) { height = view.height; width = height * aspect; }
-    const left = Math.min(Math.max(0, low[2 * unit] + wide / 2 - width / 2), view.width - width);
-    const top = Math.min(Math.max(0, low[2 * unit + 1] + tall / 2 - height / 2), view.height - height);
-    const pen = canvas.getContext("2d");
-    pen.drawImage(this.images[number], left, top, width, height, 0, 0, canvas.width, canvas.height);
-    pen.setTransform(canvas.width / width, 0, 0, canvas.height / height, -left * canvas.width / width, -top * canvas.height / height);
-    const mask = view.masks.unit, path = new Path2D();
-    for (let y = low[2 * unit + 1]; y <= high[2 * unit + 1]; y++) for (let x = low[2 * unit]; x <= high[2 * unit]; x++) {
-      const at = y * view.width + x;
-      if (mask[at] !== unit) continue;
-      if (x === 0 || mask[at - 1] !== unit) { path.moveTo(x, y); path.lineTo(x, y + 1); }
-      if (mask[at + 1] !== unit) { path.moveTo(x + 1, y); path.lineTo(x + 1, y + 1); }
-      if (y === 0 || mask[at - view.width] !== unit) { path.moveTo(x, y); path.lineTo(x + 1, y); }
-      if (mask[at + view.width] !== unit) { path.moveTo(x, y + 1); path.lineTo(x + 1, y + 1); }
-    }
-    pen.lineWidth = 1.6 * width / canvas.width; pen.strokeStyle = "#fff"; pen.stroke(path);
+    const x = Math.min(Math.max(0, (left + right - width) / 2), view.width - width);
+    const y = Math.min(Math.max(0, (top + bottom - height) / 2), view.height - height);
+    const pen = canvas.getContext("2d"), zoom = canvas.width / width;
+    pen.drawImage(this.images[number], x, y, width, height, 0, 0, canvas.width, canvas.height);
+    pen.setTransform(zoom, 0, 0, zoom, -x * zoom, -y * zoom);
+    const path = outline(view, "unit", unit);
+    pen.strokeStyle = "#0009"; pen.lineWidth = 3.4 / zoom; pen.stroke(path);
+    pen.strokeStyle = "#fff"; pen.lineWidth = 1.5 / zoom; pen.stroke(path);
     return true;
   }
+}
+
+const canvasOf = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
+
+// The edges between the pixels of a group and all others.
+function outline(view, kind, group) {
+  const path = new Path2D(), { width, height } = view, mask = view.masks[kind], { area, low, high } = view.bounds[kind];
+  if (!area[group]) return path;
+  for (let y = low[2 * group + 1]; y <= high[2 * group + 1]; y++) {
+    for (let x = low[2 * group], at = y * width + x; x <= high[2 * group]; x++, at++) {
+      if (mask[at] !== group) continue;
+      if (x === 0 || mask[at - 1] !== group) { path.moveTo(x, y); path.lineTo(x, y + 1); }
+      if (x === width - 1 || mask[at + 1] !== group) { path.moveTo(x + 1, y); path.lineTo(x + 1, y + 1); }
+      if (y === 0 || mask[at - width] !== group) { path.moveTo(x, y); path.lineTo(x + 1, y); }
+      if (y === height - 1 || mask[at + width] !== group) { path.moveTo(x, y + 1); path.lineTo(x + 1, y + 1); }
+    }
+  }
+  return path;
 }
