@@ -106,6 +106,8 @@ def describe(header: Header) -> Iterator[tuple[str, str]]:
         f"learning rate up to {rate:g}",
     )
     yield "run", f"{header.run}" + (f", resumed after step {header.step}" if header.step else "")
+    if header.differences:
+        yield "note", f"other versions than when the run began, so weights may differ: {'; '.join(header.differences)}"
 
 
 def in_words(line: Mapping[str, Any]) -> str:

@@ -76,9 +76,9 @@ class SgdConfig(Settings):
 class TrainConfig(Settings):
     """How a run goes on: its length, its batches, its optimiser, its machine."""
 
-    epochs: int = setting(50, "how often every frame is seen", ge=1, le=100_000)
-    batch_size: int = setting(4, "frames a batch and device", unit="frames", ge=1, le=1024)
-    accumulate: int = setting(1, "batches whose gradients are averaged before a step", ge=1, le=1024)
+    epochs: int = setting(50, "how many times every frame is seen", ge=1, le=100_000)
+    batch_size: int = setting(4, "frames in one batch of one device", unit="frames", ge=1, le=1024)
+    accumulate: int = setting(1, "batches of one device whose gradients are averaged for one step", ge=1, le=1024)
     frames: int | None = setting(None, "train on this many frames, evenly spread; empty: all", ge=1)
     min_units: int = setting(16, "frames with fewer units are skipped and counted", unit="units", ge=2, le=4096)
     damaged: Literal["stop", "skip"] = setting("stop", "what a frame with a damaged file does: stop the run or skip it")
@@ -95,7 +95,11 @@ class TrainConfig(Settings):
         None, "processes that read frames and find units; empty: none on a CPU, else up to 16 by cores", ge=0, le=256
     )
     checkpoint_minutes: float = setting(
-        5.0, "write a checkpoint when the last one is older; also after every epoch", unit="min", ge=0, le=1440
+        5.0,
+        "a checkpoint is written when the last one is older than this, and after every epoch",
+        unit="min",
+        ge=0,
+        le=1440,
     )
 
     @field_validator("device")

@@ -97,7 +97,7 @@ def resume(
     """
     path = run.find_run(folder)
     experiment, facts = run.read_run(path), run.read_facts(path)
-    changes = {"threads": facts["threads"], "device": device, "workers": workers}
+    changes = {"threads": facts.get("threads"), "device": device, "workers": workers}
     train = experiment.train.model_copy(update={name: value for name, value in changes.items() if value is not None})
     experiment = replace(experiment, train=train, root=root.absolute() if root else experiment.root)
     fabric = launch(train)
@@ -201,9 +201,9 @@ def _facts(experiment: Experiment, parts: Parts) -> dict[str, Any]:
 
 def _refuse_other_frames(experiment: Experiment, parts: Parts, facts: Mapping[str, Any]) -> None:
     frames = make_plan(experiment, parts.dataset).frames
-    if fingerprint(experiment, parts.dataset) != facts["fingerprint"]:
+    if fingerprint(experiment, parts.dataset) != facts.get("fingerprint"):
         raise InputError(
-            f"{parts.dataset.root} has other frames than when the run began ({frames} now, {facts['frames']} then)",
+            f"{parts.dataset.root} has other frames than when the run began ({frames} now, {facts.get('frames')} then)",
             "name the folder it began with: --root DIR",
         )
 
@@ -222,4 +222,5 @@ def _header(sitting: Sitting, workers: int) -> Header:
         workers=workers,
         parameters=network,
         head_parameters=trained - network,
+        differences=run.differences(run.read_facts(sitting.folder)),
     )

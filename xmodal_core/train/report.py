@@ -26,6 +26,7 @@ class Header:
         workers: processes that read frames.
         parameters: numbers in the network, which is what is exported.
         head_parameters: numbers trained beside it.
+        differences: what is another version than when the run began.
     """
 
     run: Path
@@ -37,6 +38,7 @@ class Header:
     workers: int
     parameters: int
     head_parameters: int
+    differences: tuple[str, ...]
 
 
 class Listener:

@@ -60,6 +60,9 @@ def create_run(folder: Path, experiment: Experiment, facts: Mapping[str, Any]) -
         write_json(making / FACTS, facts)
         making.chmod(0o755)
         os.replace(making, folder)
+    except OSError as error:
+        shutil.rmtree(making, ignore_errors=True)
+        raise InputError(f"cannot make {folder}: {error.strerror}", "name another folder with --out") from None
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
@@ -162,6 +165,20 @@ def facts_of_machine(seed: int) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Python's and those of the installed ``PACKAGES``."""
     return dict(_versions())
+
+
+def differences(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is another version now than in the ``facts`` of a run: its weights may then come out a little different."""
+    then, now = facts.get("versions", {}), versions()
+    changed = [f"{name} {then[name]} then, {now.get(name, 'none')} now" for name in then if now.get(name) != then[name]]
+    revision = git_revision()
+    if facts.get("git_revision") != revision:
+        changed.append(f"code {_short(facts.get('git_revision'))} then, {_short(revision)} now")
+    return tuple(changed)
+
+
+def _short(revision: str | None) -> str:
+    return "unknown" if revision is None else revision.replace(revision[:40], revision[:10])
 
 
 @lru_cache

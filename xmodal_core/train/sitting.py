@@ -158,7 +158,8 @@ class Sitting:
         line = {
             "step": step + 1,
             "epoch": self.plan.epoch(step) + 1,
-            **measures,
+            # A scaler may find a gradient infinite and leave its step out; JSON has no word for that but null.
+            **{name: value if isfinite(value) else None for name, value in measures.items()},
             "lr": self.optimizer.param_groups[0]["lr"],
             "frames": frames,
             "skipped": len(skipped),

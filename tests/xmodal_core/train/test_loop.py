@@ -12,7 +12,7 @@ import torch
 
 from xmodal_core.datasets import open_dataset
 from xmodal_core.errors import InputError, RunError
-from xmodal_core.train import loop, run, sitting
+from xmodal_core.train import devices, loop, run, sitting
 from xmodal_core.train.backbone import load_backbone
 from xmodal_core.train.checkpoint import load_checkpoint
 from xmodal_core.train.metrics import read_metrics
@@ -60,6 +60,7 @@ def _assert_same(folder, other):
     torch.testing.assert_close(dict(found.method), dict(other_found.method), rtol=0, atol=0)
     torch.testing.assert_close(dict(found.optimizer), dict(other_found.optimizer), rtol=0, atol=0)
     assert lines == other_lines
+    assert found.scaler == other_found.scaler
     assert (found.progress.step, found.progress.frames, found.progress.skipped) == (
         other_found.progress.step,
         other_found.progress.frames,
@@ -137,6 +138,21 @@ def test_asked_to_stop_and_resumed_is_the_same(variant, steps, experiment, whole
     summary = loop.resume(tmp_path / "run", build=build)
     _assert_same(tmp_path / "run", whole(variant, made))
     assert summary.steps == 6
+
+
+def test_the_scaler_of_16_bits_goes_on_too(experiment, tmp_path, build, monkeypatch):
+    """Its scale starts too high, falls, and must not start again."""
+    monkeypatch.setattr(devices, "make_precision", lambda train, accelerator: devices.Autocast("16-mixed", accelerator))
+    made = experiment(train__epochs=4)
+    loop.pretrain(made, tmp_path / "whole", build=build)
+    with pytest.raises(RunInterruptedError):
+        loop.pretrain(made, tmp_path / "run", build=build, stop=StopAfter(7))
+    scale = load_checkpoint(tmp_path / "run" / "checkpoint.pt").scaler["scale"]
+    assert scale < devices.Autocast("16-mixed", "cpu").scaler.get_scale()
+    loop.resume(tmp_path / "run", build=build)
+    _assert_same(tmp_path / "run", tmp_path / "whole")
+    assert "Infinity" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert read_metrics(tmp_path / "run")[0]["gradient_norm"] is None
 
 
 class Killed(BaseException):

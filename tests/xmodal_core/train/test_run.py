@@ -99,6 +99,17 @@ def test_what_a_run_is_known_by(monkeypatch):
     assert run.git_revision() is None
 
 
+def test_what_changed_since_a_run_began_is_told(monkeypatch):
+    facts = run.facts_of_machine(0)
+    assert run.differences(facts) == ()
+    facts["versions"]["torch"] = "1.0"
+    facts["git_revision"] = "a" * 40
+    monkeypatch.setattr(run, "git_revision", lambda: "b" * 40 + "+changes")
+    torch_line, code_line = run.differences(facts)
+    assert torch_line.startswith("torch 1.0 then, ")
+    assert code_line == f"code {'a' * 10} then, {'b' * 10}+changes now"
+
+
 def test_metrics_forget_what_came_after_the_checkpoint(tmp_path):
     log = MetricsLog(tmp_path, 0)
     for step in range(1, 6):
