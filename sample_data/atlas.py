@@ -29,6 +29,7 @@ FIRST_SHOP = PLATES
 FIRST_FREIGHT = FIRST_SHOP + len(SHOPS)
 FIRST_LINE = FIRST_FREIGHT + len(FREIGHT)
 FIRST_POSTER = FIRST_LINE + len(LINES)
+TAXI = FIRST_POSTER + len(POSTERS)
 
 
 @cache
@@ -43,7 +44,7 @@ def signs() -> NDArray[np.uint8]:
 
 @cache
 def banners() -> NDArray[np.uint8]:
-    """(n, 48, 192, 3): number plates, then shop names, freight firms, bus destinations, posters."""
+    """(n, 48, 192, 3): number plates, then shop names, freight firms, bus destinations, posters, a taxi's sign."""
     letters = np.random.default_rng(5).integers(0, 26, (PLATES, 4))
     digits = np.random.default_rng(6).integers(100, 999, PLATES)
     pictures = [
@@ -59,6 +60,7 @@ def banners() -> NDArray[np.uint8]:
     pictures += [_text(name, paper, ink, 26) for name, paper, ink in FREIGHT]
     pictures += [_text(line, "#111111", "#ffb52e", 30) for line in LINES]
     pictures += [_text(name, paper, ink, 26) for name, paper, ink in POSTERS]
+    pictures.append(_text("TAXI", "#ffe9a8", "#111111", 40))
     return np.stack([np.asarray(picture) for picture in pictures])
 
 

@@ -15,6 +15,7 @@ from sample_data.world import LEVELS_COARSE, LEVELS_FINE, Moment, World
 from xmodal_core.types import Bools, Doubles, Floats, Image
 
 _EXPOSURE = 0.74
+_CURVE = np.linspace(0.0, 1.0, 1 << 14, dtype=np.float32) ** np.float32(1 / 2.2)
 _BESIDE = ((-0.36, -0.12), (0.28, -0.32), (0.1, 0.36))  # places in a pixel beside its middle
 
 
@@ -50,15 +51,16 @@ def take(
     ray = _rays(pose, lens, *_grid(width, height, 0.0, 0.0))
     near = moment.near(pose, lens, width, height).ravel()
     hits = stage.cast(ray, near)
-    linear = _light(world, stage, ray, hits, moment, 1.0 / lens[0, 0])
+    lit = _in_sun(world, stage, ray, hits, moment)
+    linear = _light(world, stage, ray, hits, lit, moment, 1.0 / lens[0, 0])
     surfaces = stage.surfaces
     edge = np.zeros(width * height, dtype=np.bool_)
     shading.edges(
-        hits.triangle, surfaces.thing, surfaces.material, hits.distance, surfaces.normals, height, width, edge
+        hits.triangle, surfaces.thing, surfaces.material, hits.distance, surfaces.normals, lit, height, width, edge
     )
     _smooth(world, stage, pose, lens, edge, near, linear, moment, width)
     image = np.empty((height, width, 3), dtype=np.uint8)
-    shading.develop(linear.reshape(height, width, 3), grain, _EXPOSURE, image)
+    shading.develop(linear.reshape(height, width, 3), grain, _EXPOSURE, _CURVE, image)
     seen = np.where(hits.triangle >= 0, surfaces.thing[hits.triangle], -1).astype(np.int32)
     return Picture(image, seen.reshape(height, width), hits.distance.reshape(height, width))
 
@@ -87,8 +89,7 @@ def _rays(pose: Doubles, lens: Doubles, u: Floats, v: Floats) -> Floats:
     return rays
 
 
-def _light(world: World, stage: Stage, rays: Floats, hits: Hits, moment: Moment, angle: float) -> Floats:
-    lit = _in_sun(world, stage, rays, hits, moment)
+def _light(world: World, stage: Stage, rays: Floats, hits: Hits, lit: Bools, moment: Moment, angle: float) -> Floats:
     out = np.empty((len(rays), 3), dtype=np.float32)
     surfaces = stage.surfaces
     shading.shade(
@@ -130,7 +131,8 @@ def _smooth(
     v4 = np.concatenate([v + dv for _, dv in _BESIDE]).astype(np.float32)
     rays = _rays(pose, lens, u4, v4)
     hits = stage.cast(rays, np.tile(near[pixel], len(_BESIDE)))
-    colour = _light(world, stage, rays, hits, moment, 1.0 / lens[0, 0])
+    lit = _in_sun(world, stage, rays, hits, moment)
+    colour = _light(world, stage, rays, hits, lit, moment, 1.0 / lens[0, 0])
     # Bright sky beside a dark twig would outshine it: what the picture shows as white counts as white.
     total = np.minimum(colour, 1.6).reshape(len(_BESIDE), len(pixel), 3).sum(axis=0)
     linear[pixel] = (np.minimum(linear[pixel], 1.6) + total) / (1 + len(_BESIDE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sample_data.materials import Material
@@ -62,7 +64,7 @@ def bicycle(rng: np.random.Generator, *, rider: bool) -> Model:
         frame.append(box((0.62, 0, 0.9), (0.26, 0.36, 0.22), Material.WOOD, (0.3, 0.2, 0.1)))
     if not rider:
         return boxed("vehicle.bicycle", [join(frame)])
-    who = looks(rng)
+    who = replace(looks(rng), skirt=False)
     helmet: Colour | None = pick_colour(rng) if rng.random() < 0.55 else None
     poses = [join([*frame, *_cyclist(who, helmet, 2 * np.pi * k / TURNS)]) for k in range(TURNS)]
     return boxed("vehicle.bicycle", poses, 5.2, ridden=True)
@@ -123,7 +125,7 @@ def motorcycle(rng: np.random.Generator, *, rider: bool) -> Model:
     scooter = rng.random() < 0.45
     parts = _scooter(colour) if scooter else _motorcycle(colour)
     if rider:
-        parts += _motorcyclist(looks(rng), pick_colour(rng), scooter)
+        parts += _motorcyclist(replace(looks(rng), skirt=False), pick_colour(rng), scooter)
     return boxed("vehicle.motorcycle", [join(parts)], ridden=rider)
 
 

@@ -18,7 +18,7 @@ from sample_data.settings import DriveSettings
 from sample_data.site import Thing
 from sample_data.world import KEYFRAME, Moment, World, ego_mesh
 from xmodal_core.geometry import quaternion_from_rotation, rigid
-from xmodal_core.types import Doubles, Floats
+from xmodal_core.types import Doubles, Floats, Ints
 
 EPOCH = 1_600_000_000
 """Time stamp of the first scene's beginning, seconds."""
@@ -30,12 +30,13 @@ _PROBES = 48
 
 @dataclass(frozen=True)
 class Shot:
-    """A camera's picture and where it was taken."""
+    """A camera's picture, where it was taken, and how many pixels show each thing, (things,) from the ground's on."""
 
     mount: Mount
     car: Doubles
     lens: Doubles
     picture: cameras.Picture
+    pixels: Ints
 
 
 def time_of(frame: int) -> float:
@@ -87,7 +88,9 @@ def shoot(world: World, stage: Stage, settings: DriveSettings, scene: int, frame
     rng = generator(settings.seed, scene, "grain", frame, mount.channel)
     grain = rng.standard_normal((size[1], size[0]), dtype=np.float32) * np.float32(0.006)
     car = world.car(time)
-    return Shot(mount, car, mount.intrinsics(*size), cameras.take(world, stage, moment, mount, car, size, grain))
+    picture = cameras.take(world, stage, moment, mount, car, size, grain)
+    pixels = np.bincount(picture.thing.ravel() + 1, minlength=len(world.categories) + 1)[1:]
+    return Shot(mount, car, mount.intrinsics(*size), picture, pixels)
 
 
 def spin(world: World, stage: Stage, settings: DriveSettings, scene: int, frame: int) -> tuple[Moment, lidar.Sweep]:
@@ -117,10 +120,13 @@ def _pose(transform: Doubles) -> dict[str, list[float]]:
 
 
 def _boxes(world: World, moment: Moment, sweep: lidar.Sweep, shots: list[Shot], time: float) -> list[dict[str, Any]]:
+    from scipy.spatial import cKDTree
+
     car = world.car(time)
     points = sweep.rows[sweep.returned, :3].astype(np.float64)
     inside = car @ LIDAR.transform
     points = points @ inside[:3, :3].T + inside[:3, 3]
+    tree = cKDTree(points[:, :2])
     rows = []
     for thing in world.things:
         if not thing.labelled:
@@ -128,7 +134,7 @@ def _boxes(world: World, moment: Moment, sweep: lidar.Sweep, shots: list[Shot], 
         pose = world.pose(thing, moment)
         if np.hypot(*(pose[:2, 3] - car[:2, 3])) > _ANNOTATED:
             continue
-        count = _count(points, pose, thing)
+        count = _count(points[tree.query_ball_point(pose[:2, 3], _reach(thing))], pose, thing)
         seen, share = _visible(thing, pose, time, shots)
         if count == 0 and seen < _LEAST_PIXELS:
             continue
@@ -156,11 +162,15 @@ def _size(thing: Thing) -> tuple[float, float, float]:
     return round(length, 3), round(width, 3), round(height, 3)
 
 
+def _reach(thing: Thing) -> float:
+    # No place in the box is further from its middle than this in x and y, however it leans.
+    return float(np.linalg.norm(_size(thing)))
+
+
 def _count(points: Doubles, pose: Doubles, thing: Thing) -> int:
-    # Returns within the box.
+    # Those of ``points`` within the box.
     length, width, height = _size(thing)
-    near = np.flatnonzero(np.abs(points[:, :2] - pose[:2, 3]).max(axis=1) < length + width)
-    local = (points[near] - pose[:3, 3]) @ pose[:3, :3]
+    local = (points - pose[:3, 3]) @ pose[:3, :3]
     within = (np.abs(local[:, 0]) <= length / 2) & (np.abs(local[:, 1]) <= width / 2)
     return int((within & (local[:, 2] >= 0) & (local[:, 2] <= height)).sum())
 
@@ -176,7 +186,7 @@ def _visible(thing: Thing, pose: Doubles, time: float, shots: list[Shot]) -> tup
         ahead = local[:, 2] > 0.3
         if not ahead.any():
             continue
-        pixels += int((shot.picture.thing == thing.number).sum())
+        pixels += int(shot.pixels[thing.number])
         u = np.round(local[ahead, 0] / local[ahead, 2] * shot.lens[0, 0] + shot.lens[0, 2]).astype(int)
         v = np.round(local[ahead, 1] / local[ahead, 2] * shot.lens[1, 1] + shot.lens[1, 2]).astype(int)
         high, wide = shot.picture.thing.shape

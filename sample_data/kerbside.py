@@ -97,7 +97,7 @@ def put_signals(site: Site, drive: Plan) -> None:
     """Signals where roads cross, a stop sign where a side road ends on the main one."""
     for side in site.roads.sides:
         if side.left and side.right:
-            _signals(site, side, waits=drive.red is not None)
+            _signals(site, side, waits=side is drive.red)
         else:
             _stop_sign(site, side)
 

@@ -10,7 +10,7 @@ from sample_data import cycles, lorries, vehicles
 from sample_data.models import Model
 from sample_data.motion import AlongMain, AlongSide, Pace, Standing, steady, stopping
 from sample_data.roads import FILLET, SideRoad
-from sample_data.traffic import EGO_START, Traffic, plan_size
+from sample_data.traffic import EGO_START, Plan, Traffic, plan_size
 
 
 def fill_lanes(traffic: Traffic) -> None:
@@ -37,16 +37,22 @@ def fill_side_roads(traffic: Traffic) -> None:
 
 
 def fill_cycle_lanes(traffic: Traffic) -> None:
-    """Cyclists on the cycle lanes, or beside the parked cars where there are none."""
-    rng, style = traffic.rng, traffic.style
+    """Cyclists on the cycle lanes, or beside the parked cars where there are none; they wait at the red light too."""
+    rng, style, drive = traffic.rng, traffic.style, traffic.drive
     offset = style.cycle_centre if style.cycle > 0 else style.half - style.parking - 0.55
     for direction in (1.0, -1.0):
-        pace = steady(float(rng.uniform(4.0, 5.2)), traffic.drive.seconds)
-        s = EGO_START + float(rng.uniform(-30, 10))
-        while s < EGO_START + 150:
-            motion = AlongMain(traffic.roads, s, -direction * offset, direction, pace)
+        speed = float(rng.uniform(4.0, 5.2))
+        flowing = steady(speed, drive.seconds)
+        places = np.cumsum(rng.uniform(14, 45, 8)) + EGO_START - float(rng.uniform(20, 60))
+        waiting = 0
+        for s in places if direction < 0 else places[::-1]:  # the first in line first
+            line = _stop_line(drive, direction)
+            ahead = (line - s) * direction - 1.2 - 2.4 * waiting if line is not None else 0.0
+            pace = flowing
+            if ahead > 2.0:
+                pace, waiting = stopping(speed, drive.seconds, ahead, 2.0, drive.seconds + 60), waiting + 1
+            motion = AlongMain(traffic.roads, float(s), -direction * offset, direction, pace)
             traffic.add(partial(cycles.bicycle, rng, rider=True), (1.85, 0.75), motion, clear=0.4)
-            s += float(rng.uniform(14, 45))
 
 
 def vehicle(traffic: Traffic, lorries_share: float) -> Model:
@@ -70,14 +76,15 @@ def _lane(traffic: Traffic, direction: float, lane: int) -> None:
     flowing = drive.ego.pace if own and drive.stop is None else steady(speed, drive.seconds, 0.08, rng.uniform(0, 6))
     waiting = 0
     for s in sorted(_places(traffic, own), key=lambda place: abs(place - EGO_START)):
-        pace = flowing
+        pace, beside = flowing, False
         if drive.stop is not None:
             if own and EGO_START < s < drive.stop:
                 continue  # the ego car is to be the first at the line
             halted = _halted(traffic, direction, s, own, waiting)
             if halted is not None:
+                beside = direction > 0 and waiting < 2
                 pace, waiting = halted, waiting + 1
-        _send(traffic, direction, t, s, pace)
+        _send(traffic, direction, t, s, pace, beside)
 
 
 def _places(traffic: Traffic, own: bool) -> list[float]:
@@ -98,9 +105,9 @@ def _places(traffic: Traffic, own: bool) -> list[float]:
 def _halted(traffic: Traffic, direction: float, s: float, own: bool, number: int) -> Pace | None:
     # The pace of a vehicle that has to wait at the red light behind `number` others; None for one already past it.
     drive = traffic.drive
-    if drive.stop is None or drive.red is None:
+    line = _stop_line(drive, direction)
+    if line is None:
         return None
-    line = drive.stop if direction > 0 else 2 * drive.red.s - drive.stop
     ahead = (line - s) * direction
     if ahead < 4.0:
         return None
@@ -114,12 +121,20 @@ def _halted(traffic: Traffic, direction: float, s: float, own: bool, number: int
     return stopping(traffic.style.speed, drive.seconds, way, 4.0, drive.seconds + 60)
 
 
-def _send(traffic: Traffic, direction: float, t: float, s: float, pace: Pace) -> None:
+def _stop_line(drive: Plan, direction: float) -> float | None:
+    # Where on the main road (s) noses wait at the red light; None where it is green.
+    if drive.stop is None or drive.red is None:
+        return None
+    return drive.stop if direction > 0 else 2 * drive.red.s - drive.stop
+
+
+def _send(traffic: Traffic, direction: float, t: float, s: float, pace: Pace, beside: bool) -> None:
+    # `beside`: it will wait beside the ego car, which is to look over it.
     rng, style = traffic.rng, traffic.style
-    if rng.random() < 0.22 * style.lorries + 0.02:
+    if not beside and rng.random() < 0.22 * style.lorries + 0.02:
         _send_coupled(traffic, direction, t, s, pace)
         return
-    model = vehicle(traffic, style.lorries)
+    model = vehicle(traffic, 0.0 if beside else style.lorries)
     base = 0.6 * plan_size(model)[0]
     motion = AlongMain(traffic.roads, s, t + float(rng.normal(0, 0.08)), direction, pace, base=base)
     traffic.put(model, motion, clear=2.0)

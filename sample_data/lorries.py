@@ -12,6 +12,15 @@ from sample_data.vehicles import pick_colour, wheel
 
 BLACK: Colour = (0.02, 0.02, 0.022)
 STEEL: Colour = (0.22, 0.22, 0.23)
+CABS: tuple[Colour, ...] = (
+    (0.70, 0.70, 0.68),
+    (0.58, 0.05, 0.04),
+    (0.06, 0.22, 0.50),
+    (0.10, 0.34, 0.16),
+    (0.66, 0.44, 0.03),
+    (0.62, 0.24, 0.03),
+    (0.40, 0.43, 0.46),
+)
 BOXES: tuple[Colour, ...] = (
     (0.68, 0.68, 0.66),
     (0.66, 0.60, 0.44),
@@ -40,6 +49,12 @@ def _slab(
         right = [(h, z0), (h, (z0 + z1) / 2), (h, top - r), (h - 0.3 * r, top - 0.3 * r), (h - r, top)]
         rings.append([(x, y, z) for y, z in right] + [(x, -y, z) for y, z in reversed(right)])
     return loft(np.array(rings), material, colour, smooth=48.0)
+
+
+def _cab_colour(rng: np.random.Generator) -> Colour:
+    # Nothing dark: windscreen, grille and lamps have to stand out from it.
+    r, g, b = np.array(CABS[int(rng.integers(len(CABS)))]) * rng.uniform(0.85, 1.1)
+    return float(r), float(g), float(b)
 
 
 def _cab(front: float, half: float, high: float, paint: Colour, sleeper: bool) -> list[Mesh]:
@@ -127,8 +142,7 @@ def truck(rng: np.random.Generator) -> Model:
     half, high = 1.22, float(rng.uniform(2.75, 3.0))
     long = float(rng.uniform(7.2, 8.8))
     front, rear = long / 2 - 0.1, -long / 2
-    paint = pick_colour(rng)
-    parts = _cab(front, half, high, paint, sleeper=False)
+    parts = _cab(front, half, high, _cab_colour(rng), sleeper=False)
     start = front - 1.9
     parts += _chassis(rear, start + 0.6, half)
     parts += [*_axle(front - 0.95, half, 0.48, twin=False, arch=True), *_axle(rear + 1.7, half, 0.48, twin=True)]
@@ -232,7 +246,7 @@ def tractor(rng: np.random.Generator) -> Model:
     """The short truck that draws a semi-trailer."""
     half, high = 1.24, float(rng.uniform(3.3, 3.7))
     front, rear = 2.9, -2.9
-    parts = _cab(front, half, high, pick_colour(rng), sleeper=True)
+    parts = _cab(front, half, high, _cab_colour(rng), sleeper=True)
     parts += _chassis(rear, front - 1.9, half)
     parts += [*_axle(front - 1.3, half, 0.5, twin=False, arch=True), *_axle(rear + 0.9, half, 0.5, twin=True)]
     parts.append(cylinder((rear + 1.2, 0, 0.93), 0.16, 0.45, Material.METAL, STEEL, 14))

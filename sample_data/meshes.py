@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sample_data.compiled import fast
 from sample_data.materials import Material
 from xmodal_core.types import Doubles, Floats, Ints
 
@@ -43,7 +44,10 @@ class Mesh:
         """Turned by a 3x3 ``rotation``, then shifted; texture coordinates stay with the triangles."""
         turn = np.asarray(rotation, dtype=np.float32)
         shift = np.asarray(translation, dtype=np.float32)
-        return replace(self, corners=self.corners @ turn.T + shift, normals=self.normals @ turn.T)
+        corners, normals = np.empty_like(self.corners), np.empty_like(self.normals)
+        _turn(self.corners.reshape(-1, 3), turn, shift, corners.reshape(-1, 3))
+        _turn(self.normals.reshape(-1, 3), turn, np.zeros(3, dtype=np.float32), normals.reshape(-1, 3))
+        return replace(self, corners=corners, normals=normals)
 
     def shifted(self, x: float, y: float, z: float) -> Mesh:
         return replace(self, corners=self.corners + np.array([x, y, z], dtype=np.float32))
@@ -59,6 +63,15 @@ class Mesh:
             material=np.full(len(self), material, dtype=np.uint8),
             colour=np.tile(np.array(colour, dtype=np.float32), (len(self), 1)),
         )
+
+
+@fast
+def _turn(vectors, turn, shift, out):  # type: ignore[no-untyped-def]
+    # Many small meshes are moved for every picture, which NumPy's product of small matrices is slow at.
+    for n in range(vectors.shape[0]):
+        x, y, z = vectors[n, 0], vectors[n, 1], vectors[n, 2]
+        for axis in range(3):
+            out[n, axis] = turn[axis, 0] * x + turn[axis, 1] * y + turn[axis, 2] * z + shift[axis]
 
 
 def join(meshes: Sequence[Mesh]) -> Mesh:

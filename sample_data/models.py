@@ -11,7 +11,7 @@ import numpy as np
 from sample_data.meshes import Mesh
 from xmodal_core.types import Doubles, Floats
 
-PARAMETERS = 16
+PARAMETERS = 18
 """How many numbers a thing hands to its materials."""
 
 

@@ -12,7 +12,7 @@ from sample_data.meshes import Colour, Mesh, box, ellipsoid, join, loft, offset,
 from sample_data.models import Model
 from xmodal_core.types import Doubles
 
-GAIT = 12
+GAIT = 8
 """Phases of a step that are modelled."""
 BAND: Colour = (0.8, 0.8, 0.75)
 Place = Doubles

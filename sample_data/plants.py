@@ -20,7 +20,16 @@ def tree(rng: np.random.Generator, *, height: float | None = None, leaves: int =
     tall = height if height is not None else float(rng.uniform(5.5, 9.5))
     if rng.random() < 0.14:
         return _conifer(rng, tall, leaves)
-    clear = tall * rng.uniform(0.28, 0.38)
+    return _broad_leaved(rng, tall, tall * rng.uniform(0.28, 0.38), leaves)
+
+
+def street_tree(rng: np.random.Generator, leaves: int = 900) -> Mesh:
+    """A broad-leaved tree whose crown is cut high enough for people and lorries to pass beneath."""
+    return _broad_leaved(rng, float(rng.uniform(8.0, 10.5)), float(rng.uniform(3.9, 4.3)), leaves)
+
+
+def _broad_leaved(rng: np.random.Generator, tall: float, clear: float, leaves: int) -> Mesh:
+    # `tall` metres high, the crown beginning `clear` metres above the ground.
     wide = tall * rng.uniform(0.26, 0.36)
     lean = rng.normal(0, 0.03, 2) * tall
     colour = _green(rng)
@@ -52,7 +61,7 @@ def tree(rng: np.random.Generator, *, height: float | None = None, leaves: int =
     blobs.append(
         (np.array([lean[0] * 0.7, lean[1] * 0.7, tall * 0.62]), np.array([wide * 0.62, wide * 0.62, tall * 0.26]))
     )
-    parts.append(foliage(rng, blobs, leaves, 1.55 * tall / np.sqrt(leaves), colour))
+    parts.append(foliage(rng, blobs, leaves, 1.35 * tall / np.sqrt(leaves), colour))
     return join(parts)
 
 
@@ -101,7 +110,7 @@ def foliage(
         mixed = 0.55 * outward + 0.45 * crown
         normals.append(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
         dark: Colour = (colour[0] * 0.62, colour[1] * 0.62, colour[2] * 0.62)
-        parts.append(ellipsoid(centre, radii * 0.8, Material.LEAF, dark, 5, 8))
+        parts.append(ellipsoid(centre, radii * 0.86, Material.LEAF, dark, 6, 10))
     place, normal = np.concatenate(places), np.concatenate(normals)
     parts.append(_cards(rng, place, normal, size, colour))
     return join(parts)
@@ -158,7 +167,7 @@ def hedge(rng: np.random.Generator, length: float, height: float, colour: Colour
     deep = 0.55
     dark: Colour = (green[0] * 0.6, green[1] * 0.6, green[2] * 0.6)
     core = box((length / 2, 0, height / 2 - 0.05), (length, deep * 0.8, height - 0.04), Material.LEAF, dark)
-    n = int(length * (2 * height + deep) * 42)
+    n = int(length * (2 * height + deep) * 90)
     face = rng.choice(3, n, p=np.array([height, height, deep]) / (2 * height + deep))
     x, along = rng.uniform(0, length, n), rng.uniform(0, 1, n)
     place = np.stack(
@@ -171,4 +180,4 @@ def hedge(rng: np.random.Generator, length: float, height: float, colour: Colour
     ) + rng.normal(0, 0.025, (n, 3))
     normal = np.array([[0, -1.0, 0.25], [0, 1.0, 0.25], [0, 0, 1.0]])[face]
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    return join([core, _cards(rng, place, normal, 0.15, green)])
+    return join([core, _cards(rng, place, normal, 0.1, green)])

@@ -97,14 +97,18 @@ class Roads:
 
     def at(self, s: ArrayLike, t: ArrayLike = 0.0) -> Doubles:
         """(...,3) x, y and heading of the main road's direction at (``s``, ``t``); straight on past its ends."""
-        along, left = np.broadcast_arrays(np.asarray(s, dtype=np.float64), np.asarray(t, dtype=np.float64))
-        grid = np.arange(len(self.centre)) * STEP
-        inside = np.clip(along, 0.0, grid[-1])
-        x, y, heading = (np.interp(inside, grid, self.centre[:, column]) for column in range(3))
-        over = along - inside
-        x = x + over * np.cos(heading) - left * np.sin(heading)
-        y = y + over * np.sin(heading) + left * np.cos(heading)
-        return np.stack([x, y, heading], axis=-1)
+        along, left = np.asarray(s, dtype=np.float64), np.asarray(t, dtype=np.float64)
+        inside = np.clip(along, 0.0, self.length)
+        place = inside / STEP
+        before = np.minimum(place.astype(np.int64), len(self.centre) - 2)
+        row = self.centre[before]
+        row = row + (place - before)[..., None] * (self.centre[before + 1] - row)
+        over, heading = along - inside, row[..., 2]
+        c, k = np.cos(heading), np.sin(heading)
+        x, y = row[..., 0] + over * c - left * k, row[..., 1] + over * k + left * c
+        result = np.empty((*x.shape, 3))
+        result[..., 0], result[..., 1], result[..., 2] = x, y, heading
+        return result
 
     def coordinates(self, x: ArrayLike, y: ArrayLike) -> tuple[Doubles, Doubles]:
         """The main road's (s, t) of places; exact near the road, and sensible far from it."""

@@ -45,7 +45,8 @@ class _Trees:
 
     def __init__(self, site: Site, rng: np.random.Generator, near: tuple[float, float]) -> None:
         self._site, self._rng, self._near = site, rng, near
-        self._fine = [plants.tree(rng, leaves=2600) for _ in range(8)]
+        self._fine = [plants.tree(rng, leaves=5200) for _ in range(8)]
+        self._street = [plants.street_tree(rng, leaves=5200) for _ in range(6)]
         self._plain = [plants.tree(rng, leaves=500) for _ in range(5)]
         self._bushes = [plants.bush(rng, 1.0) for _ in range(6)]
 
@@ -55,7 +56,14 @@ class _Trees:
         s, t = self._site.roads.coordinates(x, y)
         close = self._near[0] - 35 < float(s) < self._near[1] + 60 and abs(float(t)) < 32
         kind = self._fine if close else self._plain
-        mesh = _scaled(kind[int(self._rng.integers(len(kind)))], scale * float(self._rng.uniform(0.85, 1.15)))
+        self._put(kind, x, y, scale * float(self._rng.uniform(0.85, 1.15)))
+
+    def line(self, x: float, y: float) -> None:
+        """A tree at the kerb."""
+        self._put(self._street, x, y, float(self._rng.uniform(0.94, 1.08)))
+
+    def _put(self, kind: list[Mesh], x: float, y: float, scale: float) -> None:
+        mesh = _scaled(kind[int(self._rng.integers(len(kind)))], scale)
         self._site.plant(mesh, VEGETATION, x, y, float(self._rng.uniform(0, 2 * np.pi)))
 
     def bush(self, x: float, y: float, size: float) -> None:
@@ -133,11 +141,14 @@ def _lot(
 
 
 def _front(site: Site, house: Model, side: int, s: float, width: float, distance: float) -> None:
-    # A house whose front faces the road from `distance` metres off its centre line.
+    # A house whose front, straight beside a road that bends, is nowhere nearer to its centre line than `distance`.
     corner = s if side > 0 else s + width
     x, y, _ = site.roads.at(corner, side * distance)
-    middle = site.roads.at(s + width / 2, side * distance)
-    heading = float(middle[2]) + (0.0 if side > 0 else np.pi)
+    heading = float(site.roads.at(s + width / 2)[2]) + (0.0 if side > 0 else np.pi)
+    ahead, back = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
+    front = np.array([x, y]) + np.linspace(0.0, width, 9)[:, None] * ahead
+    _, t = site.roads.coordinates(*front.T)
+    x, y = np.array([x, y]) + max(distance - float((side * t).min()), 0.0) * back
     site.stand(house, float(x), float(y), heading, upright=True)
 
 
@@ -269,7 +280,7 @@ def _street_trees(site: Site, trees: _Trees, rng: np.random.Generator, side: int
         place = float(s + rng.uniform(-1.5, 1.5))
         if _free(site.roads, place, side, FILLET + 8.0) and rng.random() < 0.88:
             x, y, _ = site.roads.at(place, side * t)
-            trees.plant(float(x), float(y), 0.88)
+            trees.line(float(x), float(y))
 
 
 def _street_furniture(site: Site, rng: np.random.Generator, side: int) -> None:
@@ -331,7 +342,7 @@ def _side_street(site: Site, trees: _Trees, rng: np.random.Generator, road: Side
                 along += width
             for place in np.arange(roads.half + 24.0, 100, 15.0):
                 x, y, _h = roads.side_at(road, way * float(place), flank * (road.half + 1.0))
-                trees.plant(x, y, 0.8)
+                trees.line(x, y)
 
 
 def _flank_house(
@@ -363,7 +374,7 @@ def _median(site: Site, trees: _Trees, rng: np.random.Generator) -> None:
         if site.roads.near_side(s, margin=FILLET + 8.0):
             continue
         x, y, heading = site.roads.at(s, 0.0)
-        mesh = plants.tree(rng, height=float(rng.uniform(5, 6.5)), leaves=1500)
+        mesh = plants.street_tree(rng, leaves=2600)
         site.stand(Model(VEGETATION, (mesh.shifted(0, 0, 0.17),)), float(x), float(y), float(heading), upright=True)
         for k in (3.0, 6.0, 9.0):
             bx, by, _ = site.roads.at(s + k, rng.uniform(-0.5, 0.5))

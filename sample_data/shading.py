@@ -74,6 +74,9 @@ def _ground(x, y, dx, dy, short, long, fine, coarse, places, wet):  # type: igno
 def _leaf(x, y, z, lx, ly, w, r, g, b):  # type: ignore[no-untyped-def]
     clump = value3(x * 0.9, y * 0.9, z * 0.9)
     tone = 0.62 + 0.6 * clump
+    fade = min(max(1.3 - w / 0.12, 0.0), 1.0)
+    if fade > 0.0:  # single leaves, light and dark, where they can be told apart
+        tone *= 1.0 + fade * (0.9 * value3(x * 11.0, y * 11.0, z * 11.0) - 0.45)
     vein = 1.0 - 0.25 * coverage(abs(lx), -1.0, 0.05, w)
     tip = 0.85 + 0.25 * ly
     yellow = 0.1 * (clump - 0.5)
@@ -121,7 +124,7 @@ def _albedo(kind, x, y, z, a, b_, c, w, p, signs, banners, r, g, b):  # type: ig
         red = stripes(a + b_, 0.5, 0.0, 0.25, w)
         r, g, b = 0.72 + red * (0.62 - 0.72), 0.7 + red * (0.03 - 0.7), 0.68 + red * (0.025 - 0.68)
     elif kind == BARK:
-        tone = 0.65 + 0.7 * value2(math.atan2(y, x) * 3.0 + a * 9.0 + b_ * 9.0, c * 1.6)
+        tone = 0.7 + 0.6 * value2((a + b_) * 34.0, c * 3.1) * (0.6 + 0.8 * value2((a - b_) * 21.0, c * 1.3))
         r, g, b = r * tone, g * tone, b * tone
     elif kind == WOOD:
         tone = (0.8 + 0.4 * value2(a * 2.0 + b_ * 2.0, c * 20.0)) * (1.0 - 0.4 * stripes(c, 0.12, 0.0, 0.015, w))
@@ -154,14 +157,27 @@ def _albedo(kind, x, y, z, a, b_, c, w, p, signs, banners, r, g, b):  # type: ig
 
 @inner
 def _mirrored(x, y, z, light):  # type: ignore[no-untyped-def]
-    # What a mirror sees: sky, a skyline of houses and trees, street.
-    skyline = 0.06 + 0.2 * value2(math.atan2(y, x) * 5.0, 3.0)
-    if z > skyline:
+    # What a mirror sees: sky, a skyline of houses with windows and of trees, street.
+    if z < -0.02:
+        return 0.17, 0.17, 0.165
+    turn = math.atan2(y, x) * 5.0
+    cell = math.floor(turn)
+    along, key = turn - cell, int(cell) + 40
+    kind = hash2(key, 19)
+    if kind > 0.55:  # a tree
+        bulge = 2.0 * along - 1.0
+        roof = (0.16 + 0.12 * hash2(key, 7)) * math.sqrt(max(1.0 - bulge * bulge, 0.0))
+        roof *= 0.8 + 0.5 * value2(turn * 7.0, 1.0)
+        if z < roof:
+            tone = 0.7 + 0.6 * value2(turn * 14.0, z * 60.0)
+            return 0.05 * tone, 0.085 * tone, 0.03 * tone
+    house = 0.10 + 0.22 * hash2(math.floor(turn * 0.6) + 90, 3)
+    if z > house:
         return sky(x, y, z, light, 3)
-    if z > -0.02:
-        tone = 0.5 + 0.5 * hash2(int(math.atan2(y, x) * 14.0) + 40, int(z * 30.0) + 9)
-        return 0.2 * tone, 0.2 * tone, 0.19 * tone
-    return 0.17, 0.17, 0.165
+    tone = 0.22 + 0.2 * hash2(math.floor(turn * 0.6) + 90, 11)
+    pane = stripes(turn, 0.28, 0.08, 0.2, 0.05) * stripes(z, 0.055, 0.02, 0.045, 0.012)
+    tone *= 1.0 - 0.55 * pane
+    return tone, tone * 0.94, tone * 0.86
 
 
 @fast
@@ -175,7 +191,7 @@ def shade(  # type: ignore[no-untyped-def]
         rays: (N,6) float32 origin, direction; distance, triangle, u, v: (N,) what they met (see ``casting.Hits``).
         lit: (N,) bool, in the sun.
         normals, local, colour, material, thing: see ``casting.Surfaces``.
-        parameters: (T,16) float32 of the things.
+        parameters: (T,``PARAMETERS``) float32 of the things.
         fine, coarse: levels of the ground's pictures (see ``ground_texture.Texture``).
         places: (11,) float64 corner x, y, texel and far corner x, y of the fine picture; corner x, y and texel of the
             coarse one; corner x, y and cell of the ``occlusion`` grid.
@@ -233,9 +249,9 @@ def shade(  # type: ignore[no-untyped-def]
         sun = max(cosine, 0.0) if lit[n] else (0.12 if kind == LEAF else 0.0)
         up = 0.5 + 0.5 * nz
         side = 0.25 * (1.0 - abs(nz))
-        ar = open_ * (up * (0.55 * light[6] + 0.45 * light[9]) + side * light[9]) * 0.85 + (1 - up) * light[16] * 0.8
-        ag = open_ * (up * (0.55 * light[7] + 0.45 * light[10]) + side * light[10]) * 0.85 + (1 - up) * light[17] * 0.8
-        ab = open_ * (up * (0.55 * light[8] + 0.45 * light[11]) + side * light[11]) * 0.85 + (1 - up) * light[18] * 0.8
+        ar = open_ * (up * (0.4 * light[6] + 0.6 * light[9]) + side * light[9]) * 0.85 + (1 - up) * light[16] * 0.8
+        ag = open_ * (up * (0.4 * light[7] + 0.6 * light[10]) + side * light[10]) * 0.85 + (1 - up) * light[17] * 0.8
+        ab = open_ * (up * (0.4 * light[8] + 0.6 * light[11]) + side * light[11]) * 0.85 + (1 - up) * light[18] * 0.8
         r *= sun * light[3] + ar + glow * 2.2
         g *= sun * light[4] + ag + glow * 2.2
         b *= sun * light[5] + ab + glow * 2.2
@@ -293,8 +309,9 @@ def feelers(rays, distance, triangle, normals, material, sun, rows, out):  # typ
 
 
 @fast
-def edges(triangle, thing, material, distance, normals, height, width, out):  # type: ignore[no-untyped-def]
-    """Marks in ``out`` (height*width,) bool the pixels where one thing ends and another begins, or a face turns."""
+def edges(triangle, thing, material, distance, normals, lit, height, width, out):  # type: ignore[no-untyped-def]
+    """Marks in ``out`` (height*width,) bool the pixels where one thing ends and another begins, where a face turns or
+    a shadow falls."""
     for i in range(height):
         for j in range(width):
             n = i * width + j
@@ -303,9 +320,11 @@ def edges(triangle, thing, material, distance, normals, height, width, out):  # 
                 if (step == 1 and j + 1 == width) or (step > 1 and i + 1 == height):
                     continue
                 f, h = triangle[n], triangle[n + step]
-                if f == h:
+                if f >= 0 and h >= 0 and lit[n] != lit[n + step] and material[f] != LEAF and material[h] != LEAF:
+                    mark = True
+                elif f == h:
                     continue
-                if (
+                elif (
                     f < 0
                     or h < 0
                     or thing[f] != thing[h]
@@ -324,9 +343,13 @@ def edges(triangle, thing, material, distance, normals, height, width, out):  # 
 
 
 @fast
-def develop(linear, grain, exposure, out):  # type: ignore[no-untyped-def]
-    """A camera's curve: (H,W,3) linear colours to (H,W,3) uint8, with a soft shoulder, a little vignette and grain."""
+def develop(linear, grain, exposure, curve, out):  # type: ignore[no-untyped-def]
+    """A camera's curve: (H,W,3) linear colours to (H,W,3) uint8, with a soft shoulder, a little vignette and grain.
+
+    ``curve`` (n,) float32 is the last step, from linear to what a screen shows, 0..1 to 0..1.
+    """
     height, width = linear.shape[0], linear.shape[1]
+    last = curve.shape[0] - 1
     for i in range(height):
         for j in range(width):
             y, x = (i + 0.5) / height - 0.5, (j + 0.5) / width - 0.5
@@ -334,5 +357,5 @@ def develop(linear, grain, exposure, out):  # type: ignore[no-untyped-def]
             for c in range(3):
                 k = linear[i, j, c] * level
                 k = (k * (2.35 * k + 0.06)) / (k * (2.25 * k + 0.75) + 0.12)
-                k = min(max(k, 0.0), 1.0) ** (1.0 / 2.2) + grain[i, j]
+                k = curve[int(min(max(k, 0.0), 1.0) * last + 0.5)] + grain[i, j]
                 out[i, j, c] = min(max(k * 255.0 + 0.5, 0.0), 255.0)

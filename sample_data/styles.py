@@ -34,6 +34,8 @@ class Style:
         haze: metres at which a third of the contrast is left.
         cloud: share of the sky under cloud.
         warmth: 0 for midday light, 1 for evening light.
+        junction: metres that the ego car drives, give or take a few, to the middle of the first junction.
+        red: whether it has to wait there.
         works: whether a lane is closed by cones and barriers.
     """
 
@@ -61,6 +63,8 @@ class Style:
     haze: float
     cloud: float
     warmth: float
+    junction: float = 49.0
+    red: bool = False
     works: bool = False
 
     @property
@@ -115,6 +119,7 @@ DOWNTOWN = Style(
     haze=420.0,
     cloud=0.42,
     warmth=0.25,
+    red=True,
 )
 RESIDENTIAL = Style(
     "residential street with gardens, hedges and parked cars",
@@ -143,30 +148,32 @@ RESIDENTIAL = Style(
     warmth=0.35,
 )
 BOULEVARD = Style(
-    "boulevard with a planted median, buses and trees",
+    "boulevard with a planted median, cycle lanes, buses and people",
     lanes=2,
     lane=3.3,
-    parking=2.2,
-    cycle=0.0,
+    parking=0.0,
+    cycle=1.8,
     median=3.0,
     verge=1.6,
-    sidewalk=3.4,
+    sidewalk=3.8,
     setback=3.0,
     bend=0.1,
     hills=0.9,
     storeys=(4, 8),
-    gap=0.15,
+    gap=0.1,
     trees=13.0,
     parked=0.45,
-    traffic=28.0,
-    lorries=0.3,
-    people=9.0,
+    traffic=22.0,
+    lorries=0.24,
+    people=26.0,
     speed=9.0,
     side_half=5.0,
     sun=(48.0, 50.0),
     haze=460.0,
     cloud=0.5,
     warmth=0.1,
+    junction=84.0,
+    red=True,
 )
 WORKS = Style(
     "avenue with road works, cones and barriers",

@@ -87,18 +87,31 @@ def _shop(u, v, w, width, high, seed, p):  # type: ignore[no-untyped-def]
     pane = coverage(a, 0.12, bay - 0.12, w) * coverage(v, lower, high - 0.9, w)
     if lower < 0.1:
         pane *= 1.0 - coverage(a, bay / 2 - 0.05, bay / 2 + 0.05, w)
-    # Behind the glass a dim room: lamps in rows under the ceiling, and goods on a sill, soft-edged.
-    deep = 0.05 + 0.05 * coverage(v, lower, lower + 1.1, 1.2)
+    # Behind the glass a lit room: lamps in rows under the ceiling, a shelf, and goods on it and on the sill.
+    shop = int(seed * 501.0)
+    deep = 0.09 + 0.05 * coverage(v, lower, lower + 1.1, 1.2)
     lamp = stripes(a, 0.87, 0.36, 0.5, max(w, 0.05)) * coverage(v, high - 1.35, high - 1.27, max(w, 0.03))
-    place = math.floor(a / 0.43)
-    tall = 0.25 + 0.75 * hash2(int(place) + 31 * int(column), int(seed * 77.0))
-    item = coverage(a - 0.43 * place, 0.06, 0.37, max(w, 0.05)) * coverage(v, lower, lower + tall, max(w, 0.06))
-    hue = hash2(int(place) * 3 + 1, int(column) + int(seed * 501.0))
-    shine = 0.10 + 0.16 * hash2(int(place) + 7, int(column) + 3)
-    ir = deep * 1.1 + item * shine * (0.5 + hue) + 0.8 * lamp
-    ig = deep + item * shine * (1.1 - 0.6 * abs(hue - 0.5)) + 0.74 * lamp
-    ib = deep * 0.85 + item * shine * (1.4 - hue) + 0.6 * lamp
-    return r + pane * (ir - r), g + pane * (ig - g), b + pane * (ib - b), 0.7 * pane
+    ir, ig, ib = deep * 1.15 + 0.8 * lamp, deep + 0.74 * lamp, deep * 0.8 + 0.6 * lamp
+    for row in range(2):
+        base = lower + 0.95 * row
+        board = coverage(v, base - 0.05, base, max(w, 0.02))
+        ir, ig, ib = ir + board * (0.16 - ir), ig + board * (0.11 - ig), ib + board * (0.07 - ib)
+        size = 0.34 if row == 0 else 0.24
+        place = math.floor(a / size)
+        key = int(place) + 31 * int(column) + 7 * row
+        if hash2(key, shop + 5) < 0.22:
+            continue
+        tall = (0.25 + 0.45 * hash2(key, shop)) * (1.0 if row == 0 else 0.7)
+        slim = 0.5 * size * (0.45 + 0.4 * hash2(key, shop + 9))
+        bow = 1.0 - 0.5 * max((v - base) / tall, 0.0) * hash2(key, shop + 2)  # bottles, boxes, hats
+        item = coverage(a - size * (place + 0.5), -slim * bow, slim * bow, max(w, 0.02))
+        item *= coverage(v, base, base + tall, max(w, 0.02))
+        hue = 6.2832 * hash2(key, shop + 1)
+        shine = 0.16 + 0.16 * hash2(key, 3)
+        ir += item * (shine * (1.0 + 0.6 * math.cos(hue)) - ir)
+        ig += item * (shine * (0.9 + 0.4 * math.cos(hue - 2.1)) - ig)
+        ib += item * (shine * (0.8 + 0.5 * math.cos(hue + 2.1)) - ib)
+    return r + pane * (ir - r), g + pane * (ig - g), b + pane * (ib - b), 0.55 * pane
 
 
 @inner

@@ -98,11 +98,15 @@ def car_body(x, y, z, w, p, banners, r, g, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def cabin(sx, sy, f, w, p, r, g, b):  # type: ignore[no-untyped-def]
-    """A car's upper part: ``sx``, ``sy`` -1..1 over its plan and ``f`` 0..1 up to the roof; windows between pillars."""
+def cabin(x, sy, f, w, p, r, g, b):  # type: ignore[no-untyped-def]
+    """A car's upper part: ``x`` metres ahead, ``sy`` -1..1 across its plan and ``f`` 0..1 up to the roof; windows
+    between pillars."""
     if f > 0.9:
         return r, g, b, 0.3
-    half = 0.5 * (p[11] - p[12])
+    rise = max(f, 0.0) ** 1.15
+    front, back = p[11] + (p[16] - p[11]) * rise, p[12] + (p[17] - p[12]) * rise
+    half = 0.5 * (front - back)
+    sx = (x - 0.5 * (front + back)) / half
     pane = coverage(f, 0.09, 0.86, w / 0.5)
     lengthwise = abs(sx) < 0.965
     if lengthwise:

@@ -154,12 +154,11 @@ def _footprint(model: Model) -> tuple[float, float] | None:
     # Half the length and width of what a standing thing takes of the street; None for houses and the like, which
     # stand clear of it.
     low, high = model.mesh.corners.min(axis=(0, 1)), model.mesh.corners.max(axis=(0, 1))
-    if model.category.endswith("vegetation") and high[2] - low[2] > 2.5:
-        return 0.3, 0.3
-    if max(high[0] - low[0], high[1] - low[1]) > 5.0 or low[2] > 0.5:
+    tree = model.category.endswith("vegetation") and high[2] > 2.5
+    if low[2] > 0.5 or (max(high[0] - low[0], high[1] - low[1]) > 6.0 and not tree):
         return None
-    lower = model.mesh.corners[model.mesh.corners[..., 2].mean(axis=1) < 2.2]
-    reach = np.abs(lower).max(axis=(0, 1)) if len(lower) else np.array([0.2, 0.2])
+    corners = model.mesh.corners.reshape(-1, 3)
+    reach = np.maximum(np.abs(corners[corners[:, 2] < 2.3, :2]).max(axis=0), 0.2)
     return float(reach[0]), float(reach[1])
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sample_data.atlas import TAXI
 from sample_data.materials import Material
-from sample_data.meshes import Colour, Mesh, box, circle, from_faces, grid_faces, join, loft, tube
+from sample_data.meshes import Colour, Mesh, box, circle, from_faces, grid_faces, join, loft, panel, tube
 from sample_data.models import Model
 from xmodal_core.types import Doubles
 
@@ -87,19 +88,28 @@ def car(
     if name == "pickup":
         parts += _bed(shape)
     if taxi:
-        top = box((0.0, 0.0, shape.height + 0.06), (0.22, 0.6, 0.16), Material.LAMP, (0.9, 0.75, 0.3))
-        parts.append(top)
+        parts += _taxi_sign(shape.height - 0.01)
     half, wide = shape.length / 2, shape.width / 2
     axle_front, axle_rear = _axles(shape)
     belt, roof = shape.belt - 0.03, shape.height
     parameters = (
         half, wide, shape.height, axle_front, axle_rear, shape.wheel, belt, roof, shape.pillars[0], shape.pillars[1],
         shape.glass_from, half * shape.screen, half * shape.rear, float(rng.integers(0, 16)), 1.0 if taxi else 0.0,
-        float(rng.random()),
+        float(rng.random()), half * shape.screen_top, half * shape.rear_top,
     )  # fmt: skip
     mesh = join(parts)
     size = (shape.length + 0.02, shape.width + 0.06, shape.height + (0.14 if taxi else 0.02))
     return Model("vehicle.car", (mesh,), size, parameters)
+
+
+def _taxi_sign(z: float) -> list[Mesh]:
+    body = box((0.0, 0.0, z + 0.07), (0.16, 0.5, 0.14), Material.PLAIN, (0.7, 0.6, 0.35))
+    text = (1.0, 1.0, float(TAXI))
+    faces = [
+        panel((s * 0.081, s * -0.25, z), (0.0, s * 0.5, 0.0), (0.0, 0.0, 0.14), Material.BANNER, (0.5, 0.5, 0.5), text)
+        for s in (1.0, -1.0)
+    ]
+    return [body, *faces]
 
 
 def pick_colour(rng: np.random.Generator) -> Colour:
@@ -165,10 +175,9 @@ def _cabin(shape: CarShape, paint: Colour) -> Mesh:
         front = half * (shape.screen + (shape.screen_top - shape.screen) * bulge) - inset
         back = half * (shape.rear + (shape.rear_top - shape.rear) * bulge) + inset
         side = wide * (0.945 - 0.17 * f**1.3) - inset
-        rings.append(
-            np.c_[(front + back) / 2 + sx * (front - back) / 2, sy * side, np.full(44, low + f * (shape.height - low))]
-        )
-        texture.append(np.c_[sx, sy, np.full(44, f)])
+        x = (front + back) / 2 + sx * (front - back) / 2
+        rings.append(np.c_[x, sy * side, np.full(44, low + f * (shape.height - low))])
+        texture.append(np.c_[x, sy, np.full(44, f)])
     return _textured_loft(np.array(rings), np.array(texture), Material.CABIN, paint)
 
 
@@ -176,7 +185,7 @@ def _textured_loft(rings: Doubles, texture: Doubles, material: Material, colour:
     rows, points, _ = rings.shape
     middle = rings[-1].mean(axis=0, keepdims=True) + np.array([[0.0, 0.0, 0.012]])
     vertices = np.concatenate([rings.reshape(-1, 3), middle])
-    local = np.concatenate([texture.reshape(-1, 3), [[0.0, 0.0, 1.0]]])
+    local = np.concatenate([texture.reshape(-1, 3), [[middle[0, 0], 0.0, 1.0]]])
     last = np.arange((rows - 1) * points, rows * points)
     cap = np.stack([last, np.roll(last, -1), np.full(points, rows * points)], axis=1)
     faces = np.concatenate([grid_faces(rows, points), cap])

@@ -12,6 +12,7 @@ from sample_data.roads import FILLET
 from sample_data.traffic import EGO_START, Traffic
 
 _WALKER, _STANDER = (1.0, 0.65), (0.6, 0.65)  # length and width that a person takes, metres
+_TOGETHER = 0.33  # share of walkers and of standers that are not alone
 
 
 def fill_crossings(traffic: Traffic) -> None:
@@ -19,13 +20,13 @@ def fill_crossings(traffic: Traffic) -> None:
     side, rng, roads = traffic.drive.red, traffic.rng, traffic.roads
     if side is None:
         return
+    green = traffic.style.junction / traffic.style.speed - 1.0  # seconds: about when the ego car comes to stand
     for arm in (-1.0, 1.0):
         for way in (1.0, -1.0):
             for k in range(4):
                 along = -way * (roads.half + 1.0 + 2.3 * k - 3.0 * float(rng.random()))
-                pace = _later(
-                    steady(float(rng.uniform(1.15, 1.5)), traffic.drive.seconds), float(rng.uniform(5.5, 7.5))
-                )
+                begin = green + float(rng.uniform(-0.7, 1.3))
+                pace = _later(steady(float(rng.uniform(1.15, 1.5)), traffic.drive.seconds), begin)
                 aside = -arm * (side.half + FILLET + 1.7 + float(rng.uniform(-0.9, 0.9)))
                 motion = AlongSide(roads, along, aside, way, pace, upright=True, side=side)
                 make = partial(people.pedestrian, rng, child=bool(rng.random() < 0.12))
@@ -52,13 +53,30 @@ def _file(traffic: Traffic, t: float, direction: float) -> None:
         s += float(rng.exponential(4 * 100.0 / max(style.people, 0.5))) + 1.5
         worker = style.works and bool(rng.random() < 0.2)
         if rng.random() < 0.14:
-            x, y, _ = traffic.roads.at(s, t)
-            still = Standing(traffic.roads, float(x), float(y), float(rng.uniform(0, 2 * np.pi)), True)
-            traffic.add(partial(people.pedestrian, rng, walking=False, worker=worker), _STANDER, still, "standing")
-        else:
-            motion = AlongMain(traffic.roads, s, t, direction, pace, upright=True)
-            make = partial(people.pedestrian, rng, child=bool(rng.random() < 0.1), worker=worker)
-            traffic.add(make, _WALKER, motion, "standing", clear=0.2)
+            _stander(traffic, s, t, float(rng.uniform(0, 2 * np.pi)), worker)
+            if rng.random() < _TOGETHER:
+                _stander(traffic, s + 1.0, t + float(rng.uniform(-0.2, 0.2)), float(rng.uniform(2.6, 3.6)), worker)
+        elif _walker(traffic, s, t, direction, pace, worker) and rng.random() < _TOGETHER:
+            inward = t > 0 if abs(t) > style.walk_to - 1.2 else t < 0
+            aside = -0.8 if inward else 0.8
+            _walker(traffic, s + float(rng.uniform(-0.25, 0.25)), t + aside, direction, pace, worker, close=True)
+
+
+def _stander(traffic: Traffic, s: float, t: float, turn: float, worker: bool) -> None:
+    x, y, heading = traffic.roads.at(s, t)
+    motion = Standing(traffic.roads, float(x), float(y), float(heading) + turn, True)
+    make = partial(people.pedestrian, traffic.rng, walking=False, worker=worker)
+    traffic.add(make, _STANDER, motion, "standing", clear=0.1)
+
+
+def _walker(
+    traffic: Traffic, s: float, t: float, direction: float, pace: Pace, worker: bool, close: bool = False
+) -> bool:
+    # `close`: beside a companion, in the same step.
+    motion = AlongMain(traffic.roads, s, t, direction, pace, upright=True)
+    make = partial(people.pedestrian, traffic.rng, child=bool(traffic.rng.random() < 0.1), worker=worker)
+    size, clear = ((0.9, 0.62), 0.0) if close else (_WALKER, 0.2)
+    return traffic.add(make, size, motion, "standing", clear=clear)
 
 
 def _left_bicycles(traffic: Traffic, side: float) -> None:

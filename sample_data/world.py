@@ -18,7 +18,7 @@ from sample_data.scenery import furnish
 from sample_data.seeds import generator
 from sample_data.shadows import Occlusion, Swept
 from sample_data.site import Site, Thing
-from sample_data.styles import DOWNTOWN, Style, style_of
+from sample_data.styles import Style, style_of
 from sample_data.traffic import EGO_START, Plan, Traffic, plan
 from xmodal_core.types import Bools, Doubles, Floats
 
@@ -28,6 +28,8 @@ _FINE, _COARSE = 0.055, 0.25  # metres a texel of the ground near the drive and 
 LEVELS_FINE, LEVELS_COARSE = 5, 3
 """How many pictures of falling fineness there are of the ground near the drive and far from it."""
 _SEEN = 140.0  # metres beyond which what moves is left out
+_NEAREST = 0.2  # metres before a camera within which nothing ever comes
+_EDGES = np.array([(i, i | bit) for i in range(8) for bit in (1, 2, 4) if not i & bit])  # of a box, by its corners
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,28 @@ class Moment:
     def near(self, pose: Doubles, lens: Doubles, width: int, height: int) -> Bools:
         """(H,W) bool: pixels whose ray may meet a moving thing, for a camera at ``pose`` (4,4) with ``lens`` (3,3)."""
         mask = np.zeros((height, width), dtype=np.bool_)
-        inward = (self.corners - pose[:3, 3]) @ pose[:3, :3]
-        for corners in inward:
-            if corners[:, 2].max() < 0.3:
+        for corners in (self.corners - pose[:3, 3]) @ pose[:3, :3]:
+            seen = _before_lens(corners)
+            if not len(seen):
                 continue
-            depth = np.maximum(corners[:, 2], 0.3)
-            u = corners[:, 0] / depth * lens[0, 0] + lens[0, 2]
-            v = corners[:, 1] / depth * lens[1, 1] + lens[1, 2]
-            if corners[:, 2].min() < 0.5:
-                u0, u1, v0, v1 = 0, width, 0, height
-            else:
-                u0, u1 = max(int(u.min()) - 2, 0), min(int(u.max()) + 3, width)
-                v0, v1 = max(int(v.min()) - 2, 0), min(int(v.max()) + 3, height)
-            if u1 > u0 and v1 > v0:
-                mask[v0:v1, u0:u1] = True
+            u = seen[:, 0] / seen[:, 2] * lens[0, 0] + lens[0, 2]
+            v = seen[:, 1] / seen[:, 2] * lens[1, 1] + lens[1, 2]
+            u0, u1 = np.clip((u.min() - 2, u.max() + 3), 0, width).astype(int)
+            v0, v1 = np.clip((v.min() - 2, v.max() + 3), 0, height).astype(int)
+            mask[v0:v1, u0:u1] = True
         return mask
+
+
+def _before_lens(corners: Doubles) -> Doubles:
+    # Corners of the part of a box (8,3) that lies further than _NEAREST before the camera; none if all of it is behind.
+    depth = corners[:, 2]
+    before = depth >= _NEAREST
+    if before.all() or not before.any():
+        return corners[before]
+    cut = _EDGES[before[_EDGES[:, 0]] != before[_EDGES[:, 1]]]
+    a, b = corners[cut[:, 0]], corners[cut[:, 1]]
+    share = (_NEAREST - a[:, 2:]) / (b[:, 2:] - a[:, 2:])
+    return np.concatenate([corners[before], a + share * (b - a)])
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ class World:
         rest: thing number to (4,4) pose of those that stand.
         drive: the ego car's way through it.
         standing: triangles that never move; ``owner`` (F,) int32 the thing of each.
-        parameters: (T,16) float32 for ``shading``.
+        parameters: (T,``PARAMETERS``) float32 for ``shading``.
         categories: nuScenes category of each thing number.
         fine, coarse: the ground's pictures.
         places: (11,) float64 where they lie (see ``shading.shade``).
@@ -166,7 +175,7 @@ def lay_out(seed: int, scene: int, frames: int) -> Layout:
     rng = generator(seed, scene, "roads")
     seconds = frames * KEYFRAME
     travel = style.speed * seconds
-    roads = lay(style, EGO_START + travel + 190.0, _mouths(travel, rng), rng)
+    roads = lay(style, EGO_START + travel + 190.0, _mouths(style, travel, rng), rng)
     site = Site(roads)
     near = (EGO_START, EGO_START + travel)
     lots = furnish(site, near, generator(seed, scene, "scenery"))
@@ -226,10 +235,10 @@ def _populate(traffic: Traffic) -> None:
     walkers.fill_sidewalks(traffic)
 
 
-def _mouths(travel: float, rng: np.random.Generator) -> list[tuple[float, bool, bool]]:
+def _mouths(style: Style, travel: float, rng: np.random.Generator) -> list[tuple[float, bool, bool]]:
     # Side roads as (s, left, right): one behind, a crossing on the way, a T-junction and a crossing further on, and
     # more of both along a long drive.
-    first = EGO_START + float(rng.uniform(44, 54))
+    first = EGO_START + style.junction + float(rng.uniform(-5, 5))
     left = bool(rng.random() < 0.5)
     mouths = [(EGO_START - 58.0, True, True), (first, True, True)]
     s, tee = first + 92.0, True
@@ -240,8 +249,8 @@ def _mouths(travel: float, rng: np.random.Generator) -> list[tuple[float, bool, 
 
 
 def _red_light(roads: Roads) -> SideRoad | None:
-    # In the street of shops the ego car comes to a red light.
-    return roads.sides[1] if roads.style is DOWNTOWN else None
+    # In some streets the ego car comes to a red light.
+    return roads.sides[1] if roads.style.red else None
 
 
 def _bounds(roads: Roads) -> tuple[float, float, float, float]:

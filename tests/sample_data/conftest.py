@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sample_data import DriveSettings, ensure_drive
+from sample_data import DriveSettings, crew, ensure_drive
 from sample_data.casting import Stage
 from sample_data.tables import VERSION
 from sample_data.world import World, build
@@ -22,9 +22,23 @@ def small() -> DriveSettings:
     return SMALL
 
 
+Progress = list[tuple[int, int]]
+
+
 @pytest.fixture(scope="session")
-def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ensure_drive(tmp_path_factory.mktemp("made") / "drive", SMALL)
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Progress]:
+    """The small drive, made by two processes, and the progress that was told meanwhile."""
+    seen: Progress = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crew, "_SMALL", 0)
+        patch.setattr(crew, "_processors", lambda: 2)
+        folder = tmp_path_factory.mktemp("made") / "drive"
+        return ensure_drive(folder, SMALL, lambda done, total: seen.append((done, total))), seen
+
+
+@pytest.fixture(scope="session")
+def drive(made: tuple[Path, Progress]) -> Path:
+    return made[0]
 
 
 @pytest.fixture(scope="session")

@@ -27,27 +27,26 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_two_processes_make_the_same_bytes_as_one(
-    drive: Path, small: DriveSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crew, "_SMALL", 0)
-    monkeypatch.setattr(crew, "_processors", lambda: 2)
-    seen: list[tuple[int, int]] = []
-    other = ensure_drive(tmp_path / "again", small, lambda done, total: seen.append((done, total)))
+@pytest.fixture
+def ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The street is there already: only its sensors are still to be cast."""
+    monkeypatch.setattr("sample_data.world.build", lambda *_: world)
+
+
+@pytest.mark.usefixtures("ready")
+def test_one_process_makes_the_same_bytes_as_two(drive: Path, small: DriveSettings, tmp_path: Path) -> None:
+    other = ensure_drive(tmp_path / "again", small)
     assert digests(other) == digests(drive)
     assert len(digests(other)) > 7 * small.total
-    assert seen == [(done, small.total) for done in range(small.total + 1)]
+
+
+def test_progress_is_told_frame_by_frame(made: tuple[Path, list[tuple[int, int]]], small: DriveSettings) -> None:
+    assert made[1] == [(done, small.total) for done in range(small.total + 1)]
 
 
 def test_what_is_there_is_not_made_again(drive: Path, small: DriveSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sample_data.drive._make", lambda *_: pytest.fail("made again"))
     assert ensure_drive(drive, small) == drive
-
-
-@pytest.fixture
-def ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The street is there already: only its sensors are still to be cast."""
-    monkeypatch.setattr("sample_data.world.build", lambda *_: world)
 
 
 @pytest.mark.usefixtures("ready")
