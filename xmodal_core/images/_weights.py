@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,13 @@ def check_sha256(file: Path, wanted: str) -> None:
 
 
 def sha256(file: Path) -> str:
-    """The SHA-256 of ``file`` as 64 hexadecimal digits."""
+    """The SHA-256 of ``file`` as 64 hexadecimal digits; computed again only where the file has been written since."""
+    state = file.stat()
+    return _sha256(file, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _sha256(file: Path, size: int, written: int) -> str:
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         while block := opened.read(1 << 20):

@@ -37,5 +37,7 @@ def least_similar(similarity: Tensor, negatives: float, *, literal: bool = False
         return torch.zeros_like(similarity, dtype=torch.bool)
     own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
     alone = similarity.masked_fill(own, torch.inf)
-    last = alone.kthvalue(count_of(negatives, others), dim=1, keepdim=True).values
+    # Unlike kthvalue, topk has a deterministic form on every device.
+    least = alone.topk(count_of(negatives, others), dim=1, largest=False, sorted=False).values
+    last = least.amax(dim=1, keepdim=True)
     return (alone < last) if literal else (alone <= last)
