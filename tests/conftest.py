@@ -7,8 +7,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from viz.scene import Scene
 from hypothesis import settings
 
 # The first call of a compiled function compiles it: a deadline would measure the compiler, or the machine's other work.
@@ -55,3 +60,24 @@ def example_copy(example_root: Callable[[str], Path], tmp_path: Path) -> Callabl
         return Path(shutil.copytree(example_root(name), tmp_path / name, dirs_exist_ok=True))
 
     return copy_of
+
+
+@pytest.fixture(scope="session")
+def example_scene(example_root: Callable[[str], Path]) -> Callable[..., Scene]:
+    """The scene of the first frame of a data set's example, by the data set's name; units compared by made-up features.
+
+    Further arguments go to ``compose``.
+    """
+    from viz.compose import compose
+    from viz.similarity import compare
+    from xmodal_core.datasets import open_dataset
+    from xmodal_core.units.config import SeedsConfig, UnitsConfig
+    from xmodal_core.units.discovery import discover
+
+    def scene_of(name: str, **more: Any) -> Scene:
+        frame = open_dataset(name, example_root(name)).frame(0)
+        units = discover(frame, UnitsConfig(seeds=SeedsConfig(count=128)))
+        features = np.random.default_rng(0).normal(size=(units.count, 4)).astype(np.float32)
+        return compose(frame, units, compare(features, 0, 0.5), **more)
+
+    return scene_of

@@ -155,6 +155,10 @@ def _draw_rings(axes: Any, scene: Scene, line: LineLayer, theme: Theme, window: 
             )
 
 
+MANY = 16
+"""Points that a stroke has at least if it is a circle and not an edge that happens to stay as far away."""
+
+
 def ring_radii(line: LineLayer) -> list[float]:
     """The radii, metres, of strokes that are circles around the sensor."""
     ends = np.flatnonzero(np.isnan(line.points[:, 0]))
@@ -162,7 +166,7 @@ def ring_radii(line: LineLayer) -> list[float]:
     for stroke in np.split(line.points, ends):
         distance: NDArray[np.float64] = np.hypot(stroke[:, 0], stroke[:, 1]).astype(np.float64)
         distance = distance[np.isfinite(distance)]
-        if len(distance) and np.ptp(distance) < 0.01 * distance.mean():
+        if len(distance) > MANY and np.ptp(distance) < 0.01 * distance.mean():
             radii.append(float(distance.mean()))
     return radii
 

@@ -249,6 +249,8 @@ def _rig(scene: Scene, stage: Stage, theme: Theme, inner: float, *, headed: bool
     """All cameras in ``stage``: ahead above and behind below, or in one strip."""
     order = sorted(scene.views, key=lambda view: view.place)
     rows = [order] if strip else [[v for v in order if v.place[0] == r] for r in sorted({v.place[0] for v in order})]
+    if max(len(row) for row in rows) == 1:
+        rows = [order]  # one ahead, one behind: side by side they are not as tall as the page
     columns = max(len(row) for row in rows)
     width = (inner - (columns - 1) * PICTURE_GAP) / columns
     blocks = []
