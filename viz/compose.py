@@ -25,6 +25,7 @@ def compose(
     *,
     title: str = "",
     limit: int = LIMIT,
+    pictures: bool = True,
 ) -> Scene:
     """The scene of ``frame`` and ``units``.
 
@@ -35,6 +36,7 @@ def compose(
         stage: the stage to open on, or ``all``.
         title: what the picture is headed with; empty: the frame's name.
         limit: how many points to draw.
+        pictures: with the cameras' images; without, none is read.
 
     Raises:
         InputError: there is no such stage, or ``similarity`` is asked for and not given.
@@ -68,7 +70,7 @@ def compose(
             "unit": members.unit_words(frame, units, owner),
         },
         layers=(*around, *layers),
-        views=make_views(frame, units.pixels, rows, groups, wireframes),
+        views=make_views(frame, units.pixels, rows, groups, wireframes) if pictures else (),
         stages=tuple(_with(step, everywhere) for step in steps),
         opening=stage,
         similarities=similarities,

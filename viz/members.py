@@ -23,8 +23,8 @@ REASONS = {
 def unit_of_points(units: Units) -> Ints:
     """The unit of each point, (N,) int64, or -1.
 
-    All points of an instance belong to the unit it became; any other point to the unit that gives it most weight.
-    (The pooling matrix may share a point among units; a picture has to choose.)
+    All points of an instance belong to the unit it became, a seed to its own, and any other point to the unit that gives
+    it most weight. (The pooling matrix may share a point among units; a picture has to choose, and loses no unit.)
     """
     pooling = units.pooling
     owner = np.full(len(units.ground), -1, dtype=np.int64)
@@ -33,6 +33,7 @@ def unit_of_points(units: Units) -> Ints:
     inside = units.instance >= 0
     became = unit_of_instances(units)
     owner[inside] = became[units.instance[inside]]
+    owner[units.seeds] = units.unit
     return owner
 
 
@@ -63,7 +64,7 @@ def bounds(points: Floats, groups: Ints, count: int) -> tuple[Doubles, Doubles]:
     numbers = np.arange(count)
     low, high = np.zeros((count, 3)), np.zeros((count, 3))
     filled = np.bincount(groups[groups >= 0], minlength=count) > 0
-    for axis in range(3):
+    for axis in range(3 if filled.any() else 0):
         low[filled, axis] = ndimage.minimum(points[:, axis], groups, numbers[filled])
         high[filled, axis] = ndimage.maximum(points[:, axis], groups, numbers[filled])
     return low, high
@@ -103,7 +104,8 @@ def labels(frame: Frame, groups: Ints, count: int) -> tuple[str, ...]:
     # One column more for points without a label: where they are most, the group has none.
     votes = np.zeros((count, len(classes) + 1), dtype=np.int64)
     np.add.at(votes, (groups[inside], label[inside]), 1)
-    return tuple((*classes, "")[winner] for winner in votes.argmax(axis=1))
+    winners = np.where(votes.any(axis=1), votes.argmax(axis=1), len(classes))
+    return tuple((*classes, "")[winner] for winner in winners)
 
 
 def _label_by_boxes(frame: Frame) -> Ints:

@@ -6,6 +6,8 @@ import base64
 import html
 import io
 import json
+import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
+from viz.palette import rgb
 from viz.scene import LineLayer, PointLayer, Scene, Stage, View
+from viz.viewers._looks import BACK, METRES, POINTS, STROKES
 from xmodal_core.types import Floats, Image
 
 FOLDER = Path(__file__).parent
@@ -28,7 +32,7 @@ def page(scene: Scene, plotly_js: str) -> str:
         "title": html.escape(f"{scene.title} · xmodal"),
         "css": (FOLDER / "page.css").read_text(encoding="utf-8"),
         "plotly": _script(plotly_js),
-        "scene": _script(json.dumps(describe(scene), separators=(",", ":"), ensure_ascii=False)),
+        "scene": json.dumps(describe(scene), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"),
         "js": _script("\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)),
     }
     text = (FOLDER / "page.html").read_text(encoding="utf-8")
@@ -41,8 +45,8 @@ def page(scene: Scene, plotly_js: str) -> str:
 
 
 def _script(text: str) -> str:
-    # Inside a script element only these two sequences end or change the reading of the text.
-    return text.replace("</", "<\\/").replace("<!--", "<\\!--")
+    """``text``, a script's source, without what would end its element; in strings it means the same."""
+    return re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE)
 
 
 def describe(scene: Scene) -> dict[str, Any]:
@@ -57,6 +61,12 @@ def describe(scene: Scene) -> dict[str, Any]:
         "forward": scene.forward,
         "floor": round(scene.floor, 3),
         "opening": scene.opening,
+        "looks": {
+            "back": rgb(BACK),
+            "metres": METRES,
+            "points": {emphasis: asdict(look) for emphasis, look in POINTS.items()},
+            "strokes": {emphasis: asdict(look) for emphasis, look in STROKES.items()},
+        },
         "cloud": {"array": pack(np.round(scene.cloud / step).astype(np.int16)), "step": step},
         "members": {kind: pack(_small(groups)) for kind, groups in scene.members.items()},
         "words": scene.words,
@@ -70,6 +80,7 @@ def describe(scene: Scene) -> dict[str, Any]:
             "keep": similar.keep,
             "low": round(similar.low, 4),
             "high": round(similar.high, 4),
+            "literal": similar.literal,
             "width": similar.features.shape[1],
             "features": pack(similar.features.astype(np.float32)),
         },

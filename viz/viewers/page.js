@@ -107,7 +107,8 @@ class Page {
 
   legend() {
     const layers = this.stage.layers.map((name) => this.model.layers.get(name)).filter((layer) => layer.line || layer.rows.length);
-    const points = layers.filter((layer) => !layer.line).reverse(), lines = layers.filter((layer) => layer.line).reverse();
+    const loud = (layer) => (layer.emphasis === "quiet" ? 0 : 1);
+    const points = layers.filter((layer) => !layer.line).reverse().sort((a, b) => loud(b) - loud(a)), lines = layers.filter((layer) => layer.line).reverse();
     const measured = points.find((layer) => layer.ramp);
     $(".legend").replaceChildren(
       ...(measured ? [this.ramp(measured)] : []), ...points.map((layer) => this.entry(layer)), ...lines.map((layer) => this.entry(layer)),
@@ -116,7 +117,9 @@ class Page {
 
   entry(layer) {
     const item = make("li"), button = make("button"), swatch = make("i");
-    const { mix } = (layer.line ? STROKES : LOOKS)[layer.emphasis], colours = (layer.line ? [layer.colour] : layer.colours).map((colour) => mixed(colour, mix / 2)), at = (share) => css(colours[Math.round(share * (colours.length - 1))]);
+    // As the scene shows them; what is quiet there would be lost in so small a mark.
+    const { fade } = this.model.look(layer), colours = (layer.line ? [layer.colour] : layer.colours).map((colour) => this.model.faded(colour, fade / 2));
+    const at = (share) => css(colours[Math.round(share * (colours.length - 1))]);
     const [from, to] = { negatives: [0, 0.498], excluded: [0.502, 1] }[layer.name] || [0, 1];
     swatch.className = layer.line ? "line" : colours.length > 1 ? "many" : "";
     const stops = Array.from({ length: 7 }, (_, i) => from + (to - from) * i / 6);

@@ -52,6 +52,11 @@ class Model {
     return { ...view, width, height, rows: decode(view.rows), uv: decode(view.uv), masks, bounds, strokes };
   }
 
+  // The size and fading of a layer in 3D.
+  look(layer) { return this.scene.looks[layer.line ? "strokes" : "points"][layer.emphasis]; }
+
+  faded(colour, share) { return colour.map((value, i) => Math.round(value * (1 - share) + this.scene.looks.back[i] * share)); }
+
   stage(name) { return this.stages.find((stage) => stage.name === name); }
 
   // The points of one unit or cluster.

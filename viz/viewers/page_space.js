@@ -1,15 +1,10 @@
 // The one 3D scene. A stage is a set of traces; what is pointed at gets a halo on a canvas above it, so that pointing
 // never draws the cloud again.
 
-const BACK = [17, 21, 28];
-const LOOKS = { quiet: { size: 1.3, mix: 0.62 }, plain: { size: 2.0, mix: 0 }, strong: { size: 2.7, mix: 0 }, marker: { size: 3.2, mix: 0 } };
-const STROKES = { quiet: { width: 1, mix: 0.62 }, plain: { width: 1.4, mix: 0.3 }, strong: { width: 2, mix: 0 }, marker: { width: 2, mix: 0 } };
-const METRES = 20; // of the world in one unit of Plotly's scene
 const MOST_DOTS = 2500; // of a halo
 const TOUCH = 3, REACH = 12, DRAG = 4; // pixels: on a point, near enough to mean it, and moved too far for a click
 
 const css = ([r, g, b]) => `rgb(${r},${g},${b})`;
-const mixed = (colour, share) => colour.map((value, i) => Math.round(value * (1 - share) + BACK[i] * share));
 
 class Space {
   constructor(model, element, halo, events) {
@@ -24,7 +19,7 @@ class Space {
   }
 
   camera(look) {
-    const [fx, fy] = this.model.scene.forward, floor = this.model.scene.floor / METRES, up = { x: 0, y: 0, z: 1 };
+    const [fx, fy] = this.model.scene.forward, floor = this.model.scene.floor / this.model.scene.looks.metres, up = { x: 0, y: 0, z: 1 };
     if (look === "above") {
       const { x, y } = this.middle;
       return { eye: { x: x - fx * 0.01, y: y - fy * 0.01, z: 4.4 }, center: { x, y, z: 0 }, up: { x: fx, y: fy, z: 0 } };
@@ -37,10 +32,10 @@ class Space {
 
   // From the vehicle's side and a little above, so near that the unit fills a third of the window.
   before(unit) {
-    const rows = this.model.pointsOf("unit", unit), [x, y, z] = ["x", "y", "z"].map((axis) => {
+    const { metres } = this.model.scene.looks, rows = this.model.pointsOf("unit", unit), [x, y, z] = ["x", "y", "z"].map((axis) => {
       let low = Infinity, high = -Infinity;
       for (const row of rows) { low = Math.min(low, this.model[axis][row]); high = Math.max(high, this.model[axis][row]); }
-      return { middle: (low + high) / 2 / METRES, size: (high - low) / METRES };
+      return { middle: (low + high) / 2 / metres, size: (high - low) / metres };
     });
     const away = Math.max(0.25, 2.2 * Math.hypot(x.size, y.size, z.size)), distance = Math.hypot(x.middle, y.middle) || 1;
     return {
@@ -51,13 +46,13 @@ class Space {
 
   layout(look) {
     const axis = (reach) => ({ visible: false, range: [-reach, reach], autorange: false, showspikes: false });
-    const [x, y, z] = this.reach;
+    const [x, y, z] = this.reach, { back, metres } = this.model.scene.looks;
     return {
-      margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: css(BACK), showlegend: false, hovermode: false, uirevision: "stay",
+      margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: css(back), showlegend: false, hovermode: false, uirevision: "stay",
       scene: {
         hovermode: false,
-        bgcolor: css(BACK), xaxis: axis(x), yaxis: axis(y), zaxis: axis(z), aspectmode: "manual", dragmode: dragOf(look),
-        aspectratio: { x: 2 * x / METRES, y: 2 * y / METRES, z: 2 * z / METRES }, camera: this.camera(look), uirevision: "stay",
+        bgcolor: css(back), xaxis: axis(x), yaxis: axis(y), zaxis: axis(z), aspectmode: "manual", dragmode: dragOf(look),
+        aspectratio: { x: 2 * x / metres, y: 2 * y / metres, z: 2 * z / metres }, camera: this.camera(look), uirevision: "stay",
       },
     };
   }
@@ -65,15 +60,15 @@ class Space {
   trace(layer) {
     const { x, y, z } = this.model;
     if (layer.line) {
-      const { width, mix } = STROKES[layer.emphasis];
+      const { size, fade } = this.model.look(layer);
       const every = (offset) => Float32Array.from({ length: layer.points.length / 3 }, (_, i) => layer.points[3 * i + offset]);
       return {
         type: "scatter3d", mode: "lines", x: every(0), y: every(1), z: every(2), connectgaps: false, hoverinfo: "skip",
-        line: { color: css(mixed(layer.colour, mix)), width },
+        line: { color: css(this.model.faded(layer.colour, fade)), width: size },
       };
     }
-    const { size, mix } = LOOKS[layer.emphasis], pick = (values) => Float32Array.from(layer.rows, (row) => values[row]);
-    const colours = layer.colours.map((colour) => css(mixed(colour, mix)));
+    const { size, fade } = this.model.look(layer), pick = (values) => Float32Array.from(layer.rows, (row) => values[row]);
+    const colours = layer.colours.map((colour) => css(this.model.faded(colour, fade)));
     const marker = colours.length === 1 ? { color: colours[0] } : {
       color: layer.code, cmin: 0, cmax: colours.length - 1, showscale: false,
       colorscale: colours.map((colour, i) => [i / (colours.length - 1), colour]),
@@ -218,10 +213,10 @@ function reachOf(values) {
 }
 
 // Where the units are, seen from above, in Plotly's units; never far from the sensor.
-function middleOf({ x, y, members }) {
+function middleOf({ x, y, members, scene }) {
   let points = 0, sumX = 0, sumY = 0;
   members.unit.forEach((unit, row) => { if (unit >= 0) { points++; sumX += x[row]; sumY += y[row]; } });
-  const scale = 1 / Math.max(1, points) / METRES, away = Math.hypot(sumX, sumY) * scale, shorten = Math.min(1, 1 / Math.max(away, 1e-6));
+  const scale = 1 / Math.max(1, points) / scene.looks.metres, away = Math.hypot(sumX, sumY) * scale, shorten = Math.min(1, 1 / Math.max(away, 1e-6));
   return { x: sumX * scale * shorten, y: sumY * scale * shorten };
 }
 

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from viz import palette
+from viz.palette import Ramp
+
+
+def naive_code(value: float, low: float, middle: float, high: float) -> int:
+    """The colour of 256 whose half-open step holds ``value``; the middle ends the lower half."""
+    share = 0.5 * (value - low) / (middle - low) if value <= middle else 0.5 + 0.5 * (value - middle) / (high - middle)
+    return int(min(255, max(0, np.ceil(256 * min(1.0, max(0.0, share)) - 1))))
+
+
+@settings(max_examples=100, deadline=None)
+@given(low=st.floats(-1, 0.2), middle=st.floats(0.25, 0.5), high=st.floats(0.6, 1), values=st.lists(st.floats(-2, 2)))
+def test_a_ramp_agrees_with_its_definition(low: float, middle: float, high: float, values: list[float]) -> None:
+    ramp = Ramp(palette.split(palette.BELOW, palette.ABOVE), low, high, "cosine", middle)
+    found = ramp.codes(np.array(values, dtype=np.float64))
+    for value, code in zip(values, found.tolist(), strict=True):
+        # Where a step ends, rounding may fall to either side.
+        assert abs(code - naive_code(value, low, middle, high)) <= 1
+        assert (code < 128) == (value <= middle) or abs(value - middle) < 1e-9
+
+
+def test_a_ramp_of_one_value_is_defined() -> None:
+    ramp = Ramp(palette.spread(palette.HEIGHT), 0.5, 0.5, "height", 0.5)
+    codes = ramp.codes(np.array([0.0, 0.5, 1.0]))
+    assert codes[0] == 0
+    assert codes[2] == 255
+
+
+def test_the_two_sides_of_a_split_never_share_a_colour() -> None:
+    colours = palette.split(palette.BELOW, palette.ABOVE).astype(int)
+    assert colours.shape == (256, 3)
+    below, above = colours[:128], colours[128:]
+    assert (below[:, 2] > below[:, 0]).all()  # blue
+    assert (above[:, 0] > above[:, 2]).all()  # yellow
+    step = np.abs(np.diff(colours, axis=0)).max(axis=1)
+    assert step[127] > 5 * np.delete(step, 127).max()
+
+
+def lightness(colours: np.ndarray) -> np.ndarray:
+    """CIE relative luminance of sRGB colours 0..255."""
+    linear = np.where(colours / 255 <= 0.04045, colours / 255 / 12.92, ((colours / 255 + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])
+
+
+def test_ramps_grow_lighter_so_that_they_read_without_hue() -> None:
+    for colours in (palette.spread(palette.HEIGHT), palette.spread(palette.BELOW), palette.spread(palette.ABOVE)):
+        assert (np.diff(lightness(colours)) > -1e-3).all()
+
+
+def test_unit_colours_are_far_apart_and_legible_on_the_dark_page() -> None:
+    colours = palette.UNITS.astype(float)
+    between = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1e9 * np.eye(len(colours))
+    assert between.min() > 60
+    back = lightness(np.array(palette.rgb("#11151c"), dtype=float))
+    assert ((lightness(colours) + 0.05) / (back + 0.05) > 3).all()  # WCAG's contrast of graphical objects
+
+
+@settings(max_examples=40, deadline=None)
+@given(count=st.integers(2, 60), seed=st.integers(0, 10**6))
+def test_each_things_nearest_neighbours_have_other_colours(count: int, seed: int) -> None:
+    centres = np.random.default_rng(seed).uniform(-40, 40, (count, 3))
+    codes = palette.tell_apart(centres)
+    assert codes.max() < len(palette.UNITS)
+    distance = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    clashes = 0
+    for thing in range(count):
+        near = np.argsort(distance[thing], kind="stable")[1:4]
+        clashes += int((codes[near] == codes[thing]).sum())
+    assert clashes <= 0.02 * 3 * count
+
+
+def test_one_thing_and_none_have_a_colour_each() -> None:
+    assert palette.tell_apart(np.zeros((0, 3))).shape == (0,)
+    assert palette.tell_apart(np.zeros((1, 3))).tolist() == [0]
+    # More things in one place than there are colours: still an answer.
+    assert len(set(palette.tell_apart(np.zeros((30, 3))).tolist())) > 1
