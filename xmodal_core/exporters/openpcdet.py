@@ -27,7 +27,8 @@ HEADER = """\
 # same tensors, but sees only MAX_POINTS_PER_VOXEL points of a pillar and lets its padding into the maximum.
 """
 HALVING = """\
-# UPSAMPLE_STRIDES below 1: OpenPCDet's BaseBEVBackbone calls np.int there, which NumPy 1.24 and later no longer have.
+# UPSAMPLE_STRIDES below 1: there OpenPCDet's base_bev_backbone.py calls np.int, which NumPy 1.24 and later lack; write
+# int in its place.
 """
 
 

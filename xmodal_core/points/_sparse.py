@@ -1,14 +1,19 @@
-"""spconv as the networks use it: its import without noise, its algorithm by device, the precisions it knows."""
+"""spconv as the networks use it: imported without noise, its algorithm by device, the precisions and sizes it knows."""
 
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from xmodal_core.errors import InputError
 
 with warnings.catch_warnings():
     # spconv 2.3 decorates its functions in a way that torch 2.4 and later call deprecated.
@@ -22,7 +27,10 @@ logging.getLogger("torch.fx._symbolic_trace").addFilter(
     lambda record: not record.getMessage().startswith("is_fx_tracing will return true")
 )
 
-__all__ = ["fit_to_device", "spconv", "supported_precision"]
+__all__ = ["Voxels", "fit_to_device", "spconv", "supported_precision", "voxels_of"]
+
+MOST_CELLS = 2**32
+"""The most cells, empty ones too, that one tensor may have on a CPU: spconv tells them apart there by 32 bits."""
 
 
 def fit_to_device(network: nn.Module, device: torch.device) -> None:
@@ -45,3 +53,69 @@ def supported_precision(device: torch.device) -> Iterator[None]:
     follows = kind == "cuda" and torch.get_autocast_dtype(kind) == torch.float16
     with torch.autocast(kind, enabled=follows and torch.is_autocast_enabled(kind)):
         yield
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """The occupied voxels of a batch.
+
+    Args:
+        features: (V,C).
+        parts: the same, as one of spconv's tensors or, where that would be too large, several of whole frames.
+    """
+
+    features: Tensor
+    parts: tuple[Any, ...]
+
+    def convolved(self, convolution: nn.Module) -> Voxels:
+        """What ``convolution``, one of spconv's, makes of them."""
+        parts = tuple(convolution(part) for part in self.parts)
+        features = [part.features for part in parts]
+        return Voxels(features[0] if len(features) == 1 else torch.cat(features), parts)
+
+    def with_features(self, features: Tensor) -> Voxels:
+        """The same voxels with other features (V,D)."""
+        sizes = [len(part.features) for part in self.parts]
+        parts = tuple(
+            part.replace_feature(own) for part, own in zip(self.parts, torch.split(features, sizes), strict=True)
+        )
+        return Voxels(features, parts)
+
+
+def voxels_of(features: Tensor, index: Tensor, shape: tuple[int, int, int], frames: int, stride: int) -> Voxels:
+    """The voxels with ``features`` (V,C), at least one.
+
+    Args:
+        features: (V,C).
+        index: (V,4) int32: frame, then the place on the grid; ascending frames.
+        shape: cells along each axis of the grid, multiples of ``stride``.
+        frames: in the batch.
+        stride: cells along an edge of the network's coarsest voxel.
+
+    Raises:
+        InputError: one frame alone has more than ``MOST_CELLS`` cells between its outermost voxels, on a CPU.
+    """
+    if features.is_cuda:
+        return Voxels(features, (spconv.SparseConvTensor(features, index, list(shape), frames),))
+    index, shape = _cropped(index, stride)
+    together = min(frames, MOST_CELLS // math.prod(shape))
+    if together == 0:
+        raise InputError(
+            f"a grid of {' x '.join(map(str, shape))} voxels is more than spconv can take on a CPU",
+            "give the network a larger voxel_size or a smaller range",
+        )
+    firsts = range(0, frames, together)
+    rows = [int(count.sum()) for count in torch.split(torch.bincount(index[:, 0], minlength=frames), together)]
+    parts = [
+        spconv.SparseConvTensor(own, places - places.new_tensor([first, 0, 0, 0]), list(shape), together)
+        for first, own, places in zip(firsts, torch.split(features, rows), torch.split(index, rows), strict=True)
+        if len(own)
+    ]
+    return Voxels(features, tuple(parts))
+
+
+def _cropped(index: Tensor, stride: int) -> tuple[Tensor, tuple[int, int, int]]:
+    """``index`` from the corner of the box around all voxels, and the box's shape, in whole coarsest voxels."""
+    first = index[:, 1:].amin(0) // stride * stride
+    x, y, z = ((index[:, 1:].amax(0) - first) // stride * stride + stride).tolist()
+    return index - nn.functional.pad(first, (1, 0)), (x, y, z)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from xmodal_core.config import setting
 from xmodal_core.points._cells import Cells, find_cells
 from xmodal_core.points._norm import BatchNorm
-from xmodal_core.points._sparse import fit_to_device, spconv, supported_precision
+from xmodal_core.points._sparse import Voxels, fit_to_device, spconv, supported_precision, voxels_of
 from xmodal_core.points.base import NetworkSettings, PointFeatures, PointNetwork
 
 Input = Literal["occupied", "channels", "height", "xyz"]
@@ -96,6 +96,8 @@ class MinkUNet(PointNetwork):
     a point is that of its voxel.
 
     Structure: Choy 2019 in the form that SLidR uses, on spconv. No convolution has a bias, since a batch norm follows.
+    Unlike SLidR, which draws one point of a voxel, a voxel is fed with the mean of its points, so that nothing is left
+    to chance. In cylindrical coordinates the voxels at -180 and at 180 degrees are no neighbours, as there.
     """
 
     Config = MinkUNetConfig
@@ -142,11 +144,9 @@ class MinkUNet(PointNetwork):
             return PointFeatures(points.new_zeros(len(points), self.width), None)
         fit_to_device(self, points.device)
         with supported_precision(points.device):
-            voxels = spconv.SparseConvTensor(
-                self._inputs(points, channels, cells), cells.index, list(self.grid.shape), len(offsets) - 1
-            )
-            features = self._unet(voxels).features
-            return PointFeatures(cells.to_points(features), None)
+            inputs = self._inputs(points, channels, cells)
+            voxels = voxels_of(inputs, cells.index, self.grid.shape, len(offsets) - 1, self.grid.stride)
+            return PointFeatures(cells.to_points(self._unet(voxels).features), None)
 
     def _inputs(self, points: Tensor, channels: Tensor, cells: Cells) -> Tensor:
         points, channels = points[cells.point], channels[cells.point]
@@ -159,7 +159,7 @@ class MinkUNet(PointNetwork):
         inputs = torch.cat([parts[name] for name in self.config.inputs], dim=1)
         return cells.mean(inputs.to(self.dtype))
 
-    def _unet(self, voxels: Any) -> Any:
+    def _unet(self, voxels: Voxels) -> Voxels:
         voxels = self.stem(voxels)
         skips = [voxels]
         for down, blocks in zip(self.down, self.encoder, strict=True):
@@ -169,7 +169,7 @@ class MinkUNet(PointNetwork):
         for up, blocks in zip(self.up, self.decoder, strict=True):
             voxels = up(voxels)
             skip = skips.pop()
-            voxels = blocks(voxels.replace_feature(torch.cat([voxels.features, skip.features], dim=1)))
+            voxels = blocks(voxels.with_features(torch.cat([voxels.features, skip.features], dim=1)))
         return voxels
 
 
@@ -189,7 +189,7 @@ class _Grid:
             self.size = (config.voxel_size, config.voxel_angle, config.voxel_size)
             reach = math.hypot(max(abs(low[0]), abs(high[0])), max(abs(low[1]), abs(high[1])))
             low, high = (0.0, -180.0, low[2]), (reach, 180.0, high[2])
-        stride = 2 ** len(config.encoder)
+        self.stride = stride = 2 ** len(config.encoder)
         self.first = tuple(
             math.floor(start / size) // stride * stride for start, size in zip(low, self.size, strict=True)
         )
@@ -221,9 +221,9 @@ class _Convolution(nn.Module):
         self.conv = convolution
         self.norm = BatchNorm(width, momentum=momentum)
 
-    def forward(self, voxels: Any) -> Any:
-        voxels = self.conv(voxels)
-        return voxels.replace_feature(torch.relu(self.norm(voxels.features)))
+    def forward(self, voxels: Voxels) -> Voxels:
+        voxels = voxels.convolved(self.conv)
+        return voxels.with_features(torch.relu(self.norm(voxels.features)))
 
 
 class _Block(nn.Module):
@@ -241,11 +241,11 @@ class _Block(nn.Module):
             # A plain matrix: spconv stores a 1x1 convolution transposed (its versions differ in how).
             self.shortcut = nn.Sequential(nn.Linear(width, out, bias=False), BatchNorm(out, momentum=momentum))
 
-    def forward(self, voxels: Any) -> Any:
-        inner = self.conv1(voxels)
-        inner = self.conv2(inner.replace_feature(torch.relu(self.norm1(inner.features))))
+    def forward(self, voxels: Voxels) -> Voxels:
+        inner = voxels.convolved(self.conv1)
+        inner = inner.with_features(torch.relu(self.norm1(inner.features))).convolved(self.conv2)
         shortcut = self.shortcut(voxels.features)
-        return inner.replace_feature(torch.relu(self.norm2(inner.features) + shortcut))
+        return inner.with_features(torch.relu(self.norm2(inner.features) + shortcut))
 
 
 def _blocks(width: int, out: int, number: int, level: int, momentum: float) -> nn.Sequential:
