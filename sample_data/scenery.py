@@ -124,7 +124,7 @@ def _lot(
         return _cottage_lot(site, trees, rng, side, s, width)
     if style.setback >= 9:
         return _hall_lot(site, trees, rng, side, s, width)
-    shop = style.setback < 1.0 or rng.random() < 0.3
+    shop = rng.random() < style.shops
     house = buildings.block(
         rng,
         width - (0.0 if style.setback < 1 else 3.0),

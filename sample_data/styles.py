@@ -22,6 +22,7 @@ class Style:
         bend: largest heading of the main road, radians.
         hills: scale of the slopes.
         storeys: fewest and most storeys of a house.
+        shops: share of town houses with shops on the ground floor.
         gap: share of frontage without a house.
         trees: metres between street trees; 0 for none.
         parked: share of parking places taken.
@@ -51,6 +52,7 @@ class Style:
     bend: float
     hills: float
     storeys: tuple[int, int]
+    shops: float
     gap: float
     trees: float
     parked: float
@@ -107,6 +109,7 @@ DOWNTOWN = Style(
     bend=0.05,
     hills=0.8,
     storeys=(3, 7),
+    shops=1.0,
     gap=0.08,
     trees=14.0,
     parked=0.75,
@@ -134,6 +137,7 @@ RESIDENTIAL = Style(
     bend=0.16,
     hills=1.3,
     storeys=(1, 2),
+    shops=0.0,
     gap=0.2,
     trees=15.0,
     parked=0.55,
@@ -160,6 +164,7 @@ BOULEVARD = Style(
     bend=0.1,
     hills=0.9,
     storeys=(4, 8),
+    shops=0.75,
     gap=0.1,
     trees=13.0,
     parked=0.45,
@@ -172,7 +177,7 @@ BOULEVARD = Style(
     haze=460.0,
     cloud=0.5,
     warmth=0.1,
-    junction=84.0,
+    junction=80.0,
     red=True,
 )
 WORKS = Style(
@@ -188,6 +193,7 @@ WORKS = Style(
     bend=0.12,
     hills=1.1,
     storeys=(2, 6),
+    shops=0.35,
     gap=0.3,
     trees=17.0,
     parked=0.0,
@@ -215,6 +221,7 @@ INDUSTRIAL = Style(
     bend=0.1,
     hills=1.0,
     storeys=(2, 3),
+    shops=0.0,
     gap=0.3,
     trees=26.0,
     parked=0.4,
@@ -241,6 +248,7 @@ PARK = Style(
     bend=0.2,
     hills=1.6,
     storeys=(3, 5),
+    shops=0.3,
     gap=0.12,
     trees=12.0,
     parked=0.5,

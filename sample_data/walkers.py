@@ -23,11 +23,12 @@ def fill_crossings(traffic: Traffic) -> None:
     green = traffic.style.junction / traffic.style.speed - 1.0  # seconds: about when the ego car comes to stand
     for arm in (-1.0, 1.0):
         for way in (1.0, -1.0):
-            for k in range(4):
-                along = -way * (roads.half + 1.0 + 2.3 * k - 3.0 * float(rng.random()))
+            for k in range(7):
+                along = -way * (roads.half + 0.9 + 1.5 * (k // 2) + float(rng.uniform(-0.4, 0.4)))
                 begin = green + float(rng.uniform(-0.7, 1.3))
                 pace = _later(steady(float(rng.uniform(1.15, 1.5)), traffic.drive.seconds), begin)
-                aside = -arm * (side.half + FILLET + 1.7 + float(rng.uniform(-0.9, 0.9)))
+                keep_right = -way * (0.35 + 0.85 * (k % 2) + float(rng.uniform(-0.1, 0.1)))
+                aside = -arm * (side.half + FILLET + 1.7) + keep_right
                 motion = AlongSide(roads, along, aside, way, pace, upright=True, side=side)
                 make = partial(people.pedestrian, rng, child=bool(rng.random() < 0.12))
                 traffic.add(make, _WALKER, motion, "standing", clear=0.15)

@@ -51,5 +51,7 @@ def sample(
     if json:
         print_json({"root": str(folder), **settings.model_dump(), "seconds": round(seconds, 2)})
         return
-    console.print(f"{settings.scenes} scenes of {settings.frames} keyframes: [bold]{folder}[/]", soft_wrap=True)
-    console.print(f"to see a frame: xmodal units show --dataset nuscenes --root {folder} --frame 0", soft_wrap=True)
+    scenes_made = "1 scene" if scenes == 1 else f"{scenes} scenes"
+    console.print(f"{scenes_made} of {frames} keyframes: [bold]{folder}[/]", soft_wrap=True)
+    where = "" if out is None and settings == DriveSettings() else f" --dataset sample --root {folder}"
+    console.print(f"to see a frame: xmodal units show{where} --frame {settings.total * 4 // 5}", soft_wrap=True)
