@@ -23,8 +23,8 @@ REASONS = {
 def unit_of_points(units: Units) -> Ints:
     """The unit of each point, (N,) int64, or -1.
 
-    All points of an instance belong to the unit it became, a seed to its own, and any other point to the unit that gives
-    it most weight. (The pooling matrix may share a point among units; a picture has to choose, and loses no unit.)
+    All points of an instance belong to the unit it became, a seed to its own, any other point to the unit that gives it
+    most weight. (The pooling matrix may share a point among units; a picture has to choose, and loses no unit.)
     """
     pooling = units.pooling
     owner = np.full(len(units.ground), -1, dtype=np.int64)

@@ -222,7 +222,7 @@ def similarity(material: Material, found: Similarity, ramp: Ramp) -> tuple[Stage
         material.layer("similarity.rest", "in no unit", (of < 0) & ~units.ground, palette.QUIET, "quiet"),
     ]
     entries: tuple[tuple[str, str, Bools, Emphasis], ...] = (
-        ("negatives", f"negatives: {found.keep:,}, up to {ramp.middle:.2f}", negative, "plain"),
+        ("negatives", f"negatives: {found.keep:,}, up to {_signed(ramp.middle)}", negative, "plain"),
         ("excluded", f"excluded: {units.count - 1 - found.keep:,}", excluded, "strong"),
     )
     for name, title, which, emphasis in entries:
@@ -310,4 +310,9 @@ def _share(of: Bools) -> str:
 
 def _span(found: Similarity) -> str:
     others = np.delete(found.cosine, found.unit)
-    return f"{others.min():.2f} to {others.max():.2f}" if len(others) else "of none"
+    return f"{_signed(others.min())} to {_signed(others.max())}" if len(others) else "of none"
+
+
+def _signed(value: float | None) -> str:
+    """A cosine in words, with a real minus."""
+    return "none" if value is None else f"{value:.2f}".replace("-", "−")

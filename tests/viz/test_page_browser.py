@@ -1,0 +1,403 @@
+"""The page in a real browser: what a person does with it, and that nothing leaves the file."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from viz.compose import compose
+from viz.scene import Scene
+from viz.similarity import compare
+from viz.viewers.plotly import PlotlyViewer
+from xmodal_core.types import Floats, Frame, Units
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--use-angle=swiftshader",  # WebGL without a graphics card
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
+SIZE = (1100, 700)
+
+
+def start_browser(*flags: str) -> Any:
+    """A headless browser; the test is skipped where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (pip install selenium)")
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("needs chromium and chromedriver (apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for flag in (*FLAGS, *flags):
+        options.add_argument(flag)
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chrome.set_script_timeout(60)
+    metrics = {"width": SIZE[0], "height": SIZE[1], "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    return chrome
+
+
+class Page:
+    """The open page, as a person and as a script sees it."""
+
+    def __init__(self, chrome: Any) -> None:
+        self.chrome = chrome
+
+    def open(self, path: Path, hash: str = "") -> None:
+        self.chrome.get("about:blank")
+        self.chrome.get(f"{path.as_uri()}#{hash}")
+        self.wait("document.body.dataset.ready === 'yes'")
+
+    def __call__(self, script: str, *values: Any) -> Any:
+        return self.chrome.execute_script(f"return {script}", *values)
+
+    def wait(self, condition: str, *values: Any) -> None:
+        """Until ``condition`` is true."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.chrome, 60, 0.05).until(lambda _: self(condition, *values), condition)
+
+    def settle(self) -> None:
+        """Until what was asked for is drawn."""
+        self.chrome.execute_async_script(
+            "const d = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(d))"
+        )
+
+    def click(self, selector: str) -> None:
+        self.chrome.find_element("css selector", selector).click()
+
+    def press(self, key: str) -> None:
+        self.chrome.find_element("tag name", "body").send_keys(key)
+
+    def mouse(self, x: float, y: float, click: bool = False) -> None:
+        from selenium.webdriver import ActionChains
+
+        chain = ActionChains(self.chrome, duration=0)
+        chain.w3c_actions.pointer_action.move_to_location(round(x), round(y))
+        if click:
+            chain.w3c_actions.pointer_action.click()
+        chain.perform()
+
+    def place_in_3d(self, unit: int) -> tuple[float, float]:
+        """The window's pixel of a point of ``unit`` that nothing lies over."""
+        found = self(
+            """(() => {
+                const { space, model } = window.xmodal, view = space.matrices();
+                const box = space.halo.getBoundingClientRect();
+                for (const row of model.pointsOf("unit", arguments[0])) {
+                    const at = view.project(model.x[row], model.y[row], model.z[row]);
+                    if (!at) continue;
+                    const u = Math.round((at[0] + 1) / 2 * box.width), v = Math.round((1 - at[1]) / 2 * box.height);
+                    if (u < 0 || v < 0 || u >= box.width || v >= box.height) continue;
+                    if (model.members.unit[space.pick(u, v)] === arguments[0]) return [box.left + u, box.top + v];
+                }
+                return null;
+            })()""",
+            unit,
+        )
+        assert found, f"unit {unit} is nowhere to be pointed at"
+        return found[0], found[1]
+
+    def picture(self, selector: str) -> np.ndarray:
+        element = self.chrome.find_element("css selector", selector)
+        return np.asarray(Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB")).astype(int)
+
+    def complaints(self) -> list[str]:
+        return [line["message"] for line in self.chrome.get_log("browser") if line["level"] == "SEVERE"]
+
+    def requests(self) -> list[str]:
+        sent = [json.loads(line["message"])["message"] for line in self.chrome.get_log("performance")]
+        return [event["params"]["request"]["url"] for event in sent if event["method"] == "Network.requestWillBeSent"]
+
+
+@pytest.fixture(scope="module")
+def file(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = PlotlyViewer().show(scene, tmp_path_factory.mktemp("page") / "units.html", SIZE)
+    assert out is not None
+    return out
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    chrome = start_browser()
+    yield Page(chrome)
+    chrome.quit()
+
+
+@pytest.fixture
+def opened(page: Page, file: Path) -> Page:
+    """The page as it opens on the stage of the units. (Where it is open already, put back: that is faster.)"""
+    if page("location.pathname") != file.as_uri().removeprefix("file://"):
+        page.open(file, "stage=units")
+    else:
+        page.chrome.execute_async_script(
+            """const page = window.xmodal, done = arguments[0];
+            page.space.hidden.clear();
+            page.model.choose(page.model.similar.unit);
+            page.show("units").then(() => page.space.look("behind")).then(() => done())"""
+        )
+    page.mouse(5, 5)
+    page.complaints()
+    return page
+
+
+def seen_unit(scene: Scene, but: int) -> tuple[int, int, tuple[int, int]]:
+    """A view, the unit that most of it shows beside ``but``, and a pixel of that unit."""
+    sizes = [np.bincount(view.masks["unit"].ravel() + 1, minlength=2)[1:] for view in scene.views]
+    for size in sizes:
+        size[but : but + 1] = 0
+    number = int(np.argmax([size.max() for size in sizes]))
+    unit = int(sizes[number].argmax())
+    pixels = np.argwhere(scene.views[number].masks["unit"] == unit)
+    v, u = pixels[len(pixels) // 2].tolist()
+    return number, unit, (u, v)
+
+
+def pixel_in_window(page: Page, scene: Scene, number: int, at: tuple[int, int]) -> tuple[float, float]:
+    """Where pixel ``at`` of a camera's small image lies in the window."""
+    left, top, width, height = page(
+        "(({left, top, width, height}) => [left, top, width, height])"
+        "(document.querySelectorAll('.rig canvas')[arguments[0]].getBoundingClientRect())",
+        number,
+    )
+    across, down = scene.views[number].size
+    return left + (at[0] + 0.5) / across * width, top + (at[1] + 0.5) / down * height
+
+
+def test_it_opens_from_the_file_alone_with_one_scene_and_without_a_complaint(page: Page, file: Path) -> None:
+    page.requests(), page.complaints()
+    page.open(file)
+    assert page("document.body.dataset.stage") == "units"
+    assert page("document.querySelectorAll('.gl-container').length") == 1
+    assert page("document.getElementById('space')._fullLayout._subplots.gl3d") == ["scene"]
+    assert "showing 5,761 of 5,761 points" in page("document.body.innerText")
+    assert page.complaints() == []
+    outside = [url for url in page.requests() if not url.startswith(("file:", "data:", "blob:", "about:"))]
+    assert outside == []
+    # The scene is really drawn: bright points on the dark ground.
+    assert (page.picture(".box").max(axis=2) > 150).sum() > 300
+
+
+def test_every_stage_can_be_reached_by_tab_and_by_key(opened: Page, scene: Scene) -> None:
+    for number, stage in enumerate(scene.stages):
+        if number % 2:
+            opened.click(f"[data-stage={stage.name}]")
+        else:
+            opened.press(str(number + 1))
+        opened.wait("document.body.dataset.stage === arguments[0]", stage.name)
+        assert opened("document.querySelector('.about p').innerText") == stage.words
+        assert opened("document.querySelector('[aria-selected=true]').dataset.stage") == stage.name
+        drawn = opened(
+            "document.getElementById('space').data.filter((trace) => trace.mode === 'markers')"
+            ".map((trace) => trace.x.length)"
+        )
+        assert sum(drawn) == len(scene.cloud)
+        legend = opened("document.querySelector('.legend').innerText")
+        for layer in scene.point_layers(stage):
+            assert (layer.title in legend) == bool(len(layer.rows)), layer.title
+    from selenium.webdriver.common.keys import Keys
+
+    opened.press(Keys.ARROW_LEFT)
+    opened.wait("document.body.dataset.stage === 'units'")
+    assert opened("location.hash").startswith("#stage=units")
+    assert opened.complaints() == []
+
+
+LIT = """(() => {
+    const { width, height } = document.getElementById("halo"), pen = document.getElementById("halo").getContext("2d");
+    return pen.getImageData(0, 0, width, height).data.reduce((n, value, i) => n + (i % 4 === 3 && value > 0), 0);
+})()"""
+"""How many pixels of the 3D scene are marked."""
+
+
+def test_pointing_at_a_unit_in_an_image_shows_it_in_3d_and_in_the_images(opened: Page, scene: Scene) -> None:
+    number, unit, at = seen_unit(scene, opened("window.xmodal.model.unit"))
+    opened.mouse(5, 5)
+    opened.settle()
+    dark, before = opened(LIT), opened.picture(f".rig figure:nth-child({number + 1})")
+    opened.mouse(*pixel_in_window(opened, scene, number, at))
+    opened.wait("document.body.dataset.pointed === arguments[0]", str(unit))
+    opened.settle()
+    assert opened(LIT) > dark
+    assert np.abs(opened.picture(f".rig figure:nth-child({number + 1})") - before).max() > 100
+    tip = opened("document.querySelector('.tip').innerText")
+    assert tip == scene.words["unit"][unit]
+    opened.mouse(5, 5)
+    opened.wait("document.body.dataset.pointed === '-1' && document.querySelector('.tip').hidden")
+    opened.settle()
+    assert opened(LIT) == dark
+
+
+def test_pointing_at_a_cluster_says_why_it_was_rejected(opened: Page, scene: Scene) -> None:
+    opened.press("4")
+    opened.wait("document.body.dataset.stage === 'instances'")
+    rejected = np.array(["rejected" in words for words in scene.words["cluster"]])
+    mask = scene.views[0].masks["cluster"]
+    size = np.bincount(mask.ravel() + 1, minlength=len(rejected) + 1)[1:] * rejected
+    pixels = np.argwhere(mask == size.argmax())
+    v, u = pixels[len(pixels) // 2].tolist()
+    opened.mouse(*pixel_in_window(opened, scene, 0, (u, v)))
+    opened.wait("!document.querySelector('.tip').hidden")
+    assert opened("document.querySelector('.tip').innerText") == scene.words["cluster"][mask[v, u]]
+
+
+@pytest.mark.parametrize("where", ["3d", "image"])
+def test_clicking_a_unit_shows_its_similarity_to_all_others(
+    opened: Page, scene: Scene, units: Units, features: Floats, where: str
+) -> None:
+    number, unit, at = seen_unit(scene, opened("window.xmodal.model.unit"))
+    if where == "3d":
+        opened.press("a")
+        opened.settle()
+        opened.mouse(*opened.place_in_3d(unit), click=True)
+    else:
+        opened.mouse(*pixel_in_window(opened, scene, number, at), click=True)
+    opened.wait("document.body.dataset.stage === 'similarity'")
+    assert opened("document.body.dataset.unit") == str(unit)
+    expected = compare(features, unit, 0.4)
+    found = opened("[Array.from(window.xmodal.model.found.cosine), window.xmodal.model.found.kept]")
+    np.testing.assert_allclose(found[0], expected.cosine, atol=0.011)
+    assert found[1] == expected.keep
+    drawn = opened(
+        "['negatives', 'excluded', 'chosen'].map((name) => [...new Set(Array.from("
+        "window.xmodal.model.layers.get(name).rows, (row) => window.xmodal.model.members.unit[row]))])"
+    )
+    # Cosines are kept to 0.01, so at the edge a pair of units may change sides.
+    assert len(set(drawn[0]) ^ set(np.flatnonzero(expected.negatives).tolist())) <= 0.02 * units.count
+    assert len(drawn[0]) + len(drawn[1]) == units.count - 1
+    assert drawn[2] == [unit]
+    assert f"unit {unit} against {units.count - 1} others" in opened("document.querySelector('.about').innerText")
+    assert "most alike" in opened("document.querySelector('.unit').innerText")
+    alike = opened("document.querySelectorAll('.crops button').length")
+    assert alike >= 6
+    assert opened("document.querySelector('.focus figcaption').innerText") == scene.views[number].title
+    assert opened.complaints() == []
+
+
+def test_escape_lets_the_unit_go(opened: Page) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    opened.press("6")
+    opened.wait("document.body.dataset.stage === 'similarity'")
+    opened.press(Keys.ESCAPE)
+    opened.wait("document.body.dataset.stage === 'units'")
+    assert opened("window.xmodal.model.unit") == -1
+    assert "Point at a unit" in opened("document.querySelector('.unit').innerText")
+
+
+def test_the_camera_stays_where_the_hand_left_it(opened: Page) -> None:
+    turned = {
+        "eye": {"x": 0.8, "y": 0.9, "z": 0.7},
+        "center": {"x": 0.1, "y": 0.2, "z": 0},
+        "up": {"x": 0, "y": 0, "z": 1},
+    }
+    opened.chrome.execute_async_script(
+        "Plotly.relayout('space', {'scene.camera': arguments[0]}).then(arguments[1])", turned
+    )
+    opened.press("2")
+    opened.wait("document.body.dataset.stage === 'ground'")
+    metrics = {"width": SIZE[0] - 100, "height": SIZE[1], "deviceScaleFactor": 1, "mobile": False}
+    try:
+        opened.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        opened.wait(
+            "document.querySelector('#space canvas').clientWidth === document.getElementById('space').clientWidth"
+        )
+        opened.settle()
+        eye = opened("window.xmodal.space.element._fullLayout.scene._scene.getCamera().eye")
+    finally:
+        opened.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "width": SIZE[0]})
+    for axis, value in turned["eye"].items():
+        assert eye[axis] == pytest.approx(value, abs=1e-3)
+
+
+def test_a_layer_can_be_hidden_in_3d_and_in_the_images(opened: Page) -> None:
+    opened.press("1")
+    opened.wait("document.body.dataset.stage === 'sweep'")
+    before = opened.picture(".focus")
+    opened.click("[data-layer=sweep]")
+    opened.wait("document.querySelector('[data-layer=sweep]').getAttribute('aria-pressed') === 'false'")
+    opened.settle()
+    assert opened("document.getElementById('space').data.filter((trace) => trace.mode === 'markers').length") == 0
+    assert np.abs(opened.picture(".focus") - before).max() > 60
+
+
+@pytest.mark.parametrize("size", [(1600, 1000), (1280, 720), (480, 900)])
+def test_nothing_overlaps_or_sticks_out(opened: Page, size: tuple[int, int]) -> None:
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    try:
+        opened.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        opened.press("4")
+        opened.wait("document.body.dataset.stage === 'instances'")
+        opened.settle()
+        assert opened("document.documentElement.scrollWidth") <= size[0]
+        boxes = opened(
+            "arguments[0].map((name) => {"
+            "const {left, top, right, bottom} = document.querySelector(name).getBoundingClientRect();"
+            "return [name, left, top, right, bottom]; })",
+            [".name", ".shown", ".facts", ".stages", ".about", ".box", ".legend", ".focus", ".rig", ".unit"],
+        )
+    finally:
+        opened.chrome.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {**metrics, "width": SIZE[0], "height": SIZE[1]}
+        )
+    for i, (name, left, top, right, bottom) in enumerate(boxes):
+        assert right > left, name
+        assert bottom > top, name
+        for other, left2, top2, right2, bottom2 in boxes[i + 1 :]:
+            apart = right <= left2 + 1 or right2 <= left + 1 or bottom <= top2 + 1 or bottom2 <= top + 1
+            assert apart, f"{name} and {other} overlap at {size}"
+
+
+def test_a_frame_without_cameras_has_no_images_beside_it(page: Page, frame: Frame, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from xmodal_core.units import discover
+
+    blind = replace(frame, cameras=(), boxes=None)
+    out = PlotlyViewer().show(compose(blind, discover(blind), stage="instances"), tmp_path / "blind.html", SIZE)
+    assert out is not None
+    page.open(out)
+    assert page("document.body.dataset.stage") == "instances"
+    assert not page("document.querySelector('aside')")
+    for key in "12345":
+        page.press(key)
+    page.wait("document.body.dataset.stage === 'units'")
+    assert page.complaints() == []
+
+
+def test_without_webgl_and_without_similarity_units_can_be_chosen_in_the_images(
+    frame: Frame, units: Units, tmp_path: Path
+) -> None:
+    scene = compose(frame, units)
+    out = PlotlyViewer().show(scene, tmp_path / "plain.html", SIZE)
+    assert out is not None
+    chrome = start_browser("--disable-3d-apis")
+    try:
+        page = Page(chrome)
+        page.open(out)
+        assert "WebGL is off" in page("document.body.innerText")
+        assert not page("document.querySelector('[data-stage=similarity]')")
+        number, unit, at = seen_unit(scene, -1)
+        page.mouse(*pixel_in_window(page, scene, number, at), click=True)
+        page.wait("document.body.dataset.unit === arguments[0]", str(unit))
+        assert page("document.body.dataset.stage") == "units"
+        assert f"unit {unit}" in page("document.querySelector('.unit').innerText")
+        assert page.complaints() == []
+    finally:
+        chrome.quit()
