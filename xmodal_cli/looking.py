@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from xmodal_core import plugins
 from xmodal_core.errors import InputError, XmodalError
 
 if TYPE_CHECKING:
     from viz.scene import Scene
     from viz.similarity import Similarity
+    from xmodal_core.config import Settings
     from xmodal_core.datasets.base import Dataset
     from xmodal_core.images import Teacher
-    from xmodal_core.methods.base import Method
     from xmodal_core.types import Frame, Units
     from xmodal_core.units.config import UnitsConfig
 
@@ -64,7 +66,7 @@ class Looking:
     assignments: Sequence[str] = ()
     teacher: str | None = None
     on_step: Callable[[str], None] = lambda words: None
-    _loaded: tuple[Teacher, Any] | None = None
+    _loaded: Teacher | None = None
 
     @property
     def steps(self) -> int:
@@ -122,42 +124,50 @@ class Looking:
         """``unit`` against all others by the teacher's features, as the method has it."""
         from viz.similarity import compare
 
-        try:
-            self.on_step("loading the image network")
-            teacher, method = self._load()
-            self.on_step("comparing units")
-            from xmodal_core.images import unit_image_features
-
-            features = unit_image_features(frame, units, teacher, getattr(method, "standardise", "frame"))
-        except XmodalError as error:
-            if self.stage == "similarity" or self.unit is not None or self.teacher is not None:
-                raise  # somebody asked for it
-            notes.append(f"units are not compared: {error.message}")
+        self.on_step("loading the image network")
+        if find_spec("torch") is None:
+            self._give_up("torch is not installed", "pip install torch", notes)
             return None
+        method = self._options(plugins.METHOD, METHOD)[1]
+        name, options = self._options(plugins.TEACHER, TEACHER, self.teacher)
+        try:
+            teacher = self._load(name, options)
+        except XmodalError as error:
+            self._give_up(error.message, error.hint, notes)
+            return None
+        self.on_step("comparing units")
+        from xmodal_core.images import unit_image_features
+
+        features = unit_image_features(frame, units, teacher, getattr(method, "standardise", "frame"))
         literal = bool(getattr(method, "literal", False))
         return compare(features, unit, float(getattr(method, "negatives", 0.5)), literal=literal)
 
-    def _load(self) -> tuple[Teacher, Any]:
-        """The teacher, and the settings of the method; read and loaded once."""
+    def _give_up(self, reason: str, hint: str, notes: list[str]) -> None:
+        """Go on without comparing units, unless somebody asked for just that."""
+        if self.stage == "similarity" or self.unit is not None or self.teacher is not None:
+            raise InputError(f"units cannot be compared: {reason}", hint)
+        notes.append(f"units are not compared: {reason}")
+
+    def _load(self, name: str, options: Settings) -> Teacher:
+        """The teacher with its weights, loaded once."""
         if self._loaded is None:
-            from xmodal_core import plugins
-            from xmodal_core.config import CHOICES, origin_of, read_sections, validate
             from xmodal_core.images import load_teacher
             from xmodal_core.train.config import has_gpu
 
-            sections = read_sections(self.config, self.assignments)
-            origin = origin_of(self.config, [text.partition("=")[0] for text in self.assignments])
-            given = {
-                name: {key: value for key, value in sections[name].items() if key not in CHOICES}
-                for name in ("teacher", "method")
-            }
-            kind: type[Method] = plugins.load(plugins.METHOD, str(sections["method"].get("name") or METHOD))
-            method = validate(kind.Config, given["method"], "method", origin)
-            written = str(sections["teacher"].get("name") or TEACHER)
-            name = self.teacher or written
-            teacher = load_teacher(name, given["teacher"] if name == written else {})
-            self._loaded = teacher.to("cuda" if has_gpu() else "cpu"), method
+            self._loaded = load_teacher(name, options.model_dump()).to("cuda" if has_gpu() else "cpu")
         return self._loaded
+
+    def _options(self, kind: plugins.Kind, default: str, wanted: str | None = None) -> tuple[str, Settings]:
+        """The plugin that is ``wanted``, or else named in the settings, and its options there."""
+        from xmodal_core.config import CHOICES, origin_of, read_sections, validate
+
+        written = read_sections(self.config, self.assignments)[kind.name]
+        name = wanted or str(written.get("name") or default)
+        # Options of another plugin than the one they were written for have no say.
+        ours = written.get("name", name) == name
+        values = {key: value for key, value in written.items() if key not in CHOICES and ours}
+        origin = origin_of(self.config, [text.partition("=")[0] for text in self.assignments])
+        return name, validate(plugins.load(kind, name).Config, values, kind.name, origin)
 
 
 def _no_units(frame: Frame, units: Units) -> str | None:

@@ -68,7 +68,7 @@ def test_the_sheet_says_everything(data: str, example_scene: Make, tmp_path: Pat
     ramp = scene.layer("negatives")
     assert isinstance(ramp, PointLayer)
     assert ramp.ramp is not None
-    assert f"cosine {ramp.ramp.middle:.2f}" in text
+    assert f"cosine {ramp.ramp.middle:.2f}".replace("-", "−") in text
     assert "20 m" in text
 
 

@@ -25,7 +25,7 @@ def choose_unit(scene: Scene, unit: int) -> Scene:
     ramp = replace(_ramp(scene), middle=edge)
     code = ramp.codes(found.cosine)
     new = {
-        "negatives": _layer(scene, "negatives", f"negatives: {found.keep:,}, up to {edge:.2f}", found.negatives),
+        "negatives": _layer(scene, "negatives", f"negatives: {found.keep:,}, up to {signed(edge)}", found.negatives),
         "excluded": _layer(scene, "excluded", f"excluded: {int(excluded.sum()):,}", excluded),
         "chosen": _layer(scene, "chosen", f"unit {unit}", mine),
     }
@@ -38,6 +38,11 @@ def choose_unit(scene: Scene, unit: int) -> Scene:
         stages=tuple(_stage(stage, found, ramp) if stage.name == "similarity" else stage for stage in scene.stages),
         similarities=replace(given, unit=unit),
     )
+
+
+def signed(cosine: float) -> str:
+    """Two decimals, a true minus before what is below zero."""
+    return f"{cosine:.2f}".replace("-", "−")
 
 
 def _ramp(scene: Scene) -> Ramp:
@@ -64,7 +69,7 @@ def _stage(stage: Stage, found: Similarity, ramp: Ramp) -> Stage:
     if not len(others):
         return replace(stage, caption=(f"unit {found.unit} is alone",), tint=tint)
     caption = (
-        f"unit {found.unit} against {len(others):,} others: cosine {others.min():.2f} to {others.max():.2f}",
+        f"unit {found.unit} against {len(others):,} others: cosine {signed(others.min())} to {signed(others.max())}",
         f"the {found.keep:,} least similar stay negatives, {len(others) - found.keep:,} are excluded",
     )
     return replace(stage, caption=caption, tint=tint)

@@ -9,6 +9,7 @@ import numpy as np
 
 from viz.palette import Ramp, toward
 from viz.scene import Emphasis, LineLayer, PointLayer, Scene, Stage
+from viz.viewers._chosen import signed
 from viz.viewers._sheet_canvas import Canvas, Measure
 from viz.viewers._sheet_style import LOOKS, NOTE, TEXT, plate_rgb
 
@@ -112,10 +113,10 @@ def draw_bar(canvas: Canvas, left: float, top: float, width: float, bar: Bar) ->
     axes = canvas.axes(left, top + 0.02, wide, 0.07)
     axes.imshow(ramp.colours[None], aspect="auto", extent=(0, 1, 0, 1), interpolation="bilinear")
     axes.set_xlim(0, 1)
-    first, middle, last = f"{ramp.low:g}", ramp.words, f"{ramp.high:g}"
+    first, middle, last = f"{ramp.low:g}".replace("-", "−"), ramp.words, f"{ramp.high:g}"
     if ramp.middle is not None:
         axes.axvline(0.5, color=theme.plate, linewidth=0.8)
-        first, middle, last = f"{ramp.low:.2f}", f"cosine {ramp.middle:.2f}", f"{ramp.high:.2f}"
+        first, middle, last = signed(ramp.low), f"cosine {signed(ramp.middle)}", signed(ramp.high)
     if bar.split is not None:
         first, last = f"{first}  {bar.split[0]}", f"{bar.split[1]}  {last}"
     for at, words, align in ((0.0, first, "left"), (0.5, middle, "center"), (1.0, last, "right")):
