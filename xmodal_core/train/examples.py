@@ -89,7 +89,9 @@ class Examples(data.Dataset[Example | Skip | Failure]):
         except DataError as error:
             if self.skip_damaged:
                 return Skip(self.dataset.name(index), f"damaged: {error.message}")
-            return Failure(error.message, f"{error.hint}; or leave such frames out: --set train.damaged=skip")
+            return Failure(
+                error.message, f"{error.hint}, or begin a run that leaves such frames out: --set train.damaged=skip"
+            )
         except InputError as error:
             return Failure(error.message, error.hint)
 

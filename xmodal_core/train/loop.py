@@ -16,9 +16,10 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from xmodal_core.config import validate
 from xmodal_core.errors import InputError
 from xmodal_core.train import run
-from xmodal_core.train.config import Experiment
+from xmodal_core.train.config import Experiment, TrainConfig
 from xmodal_core.train.devices import (
     News,
     complete,
@@ -55,7 +56,7 @@ def pretrain(
         stop: asked before each step; True ends the run after a checkpoint, to be resumed.
 
     Raises:
-        InputError, DataError: settings or files that cannot be; ``folder`` is there already.
+        InputError, DataError: settings or files that cannot be; ``folder`` is there already; a damaged frame.
         RunError: a NaN, no memory, a full disk. The last checkpoint stays.
         RunInterruptedError: ``stop`` said so; see ``sitting``.
     """
@@ -98,8 +99,9 @@ def resume(
     path = run.find_run(folder)
     experiment, facts = run.read_run(path), run.read_facts(path)
     changes = {"threads": facts.get("threads"), "device": device, "workers": workers}
-    train = experiment.train.model_copy(update={name: value for name, value in changes.items() if value is not None})
-    experiment = replace(experiment, train=train, root=root.absolute() if root else experiment.root)
+    given = {name: value for name, value in changes.items() if value is not None}
+    train = validate(TrainConfig, {**experiment.train.model_dump(), **given}, "train", "the command line")
+    experiment = replace(experiment, train=train, root=root.expanduser().absolute() if root else experiment.root)
     fabric = launch(train)
     with _alone(fabric, path):
         parts = build(experiment)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from xmodal_core.errors import RunError
+from xmodal_core.errors import DataError, RunError
 from xmodal_core.methods.base import Method
 from xmodal_core.train import run
 from xmodal_core.train.backbone import FILE_NAME as BACKBONE
@@ -66,10 +66,6 @@ class Sitting:
     _epoch: list[dict[str, Any]] = field(default_factory=list, init=False)
     _frames_now: tuple[str, ...] = field(default=(), init=False)
 
-    @property
-    def scales(self) -> bool:
-        return self.scaler is not None and self.scaler.is_enabled()
-
     def take_up(self) -> None:
         """Go on from the last checkpoint, if there is one."""
         file = self.folder / CHECKPOINT
@@ -81,6 +77,8 @@ class Sitting:
                 self.scaler.load_state_dict(dict(found.scaler))
             self.progress = found.progress
         self._saved_step = self.progress.step
+        done = [line for line in read_metrics(self.folder) if line["step"] <= self.progress.step]
+        self._epoch = [line for line in done if line["epoch"] == self.plan.epoch(self.progress.step) + 1]
 
     @contextmanager
     def open_books(self, stop: Callable[[], bool]) -> Iterator[None]:
@@ -88,8 +86,6 @@ class Sitting:
         asked to."""
         if self.leads:
             self._log = MetricsLog(self.folder, self.progress.step)
-            this = self.plan.epoch(self.progress.step) + 1
-            self._epoch = [line for line in read_metrics(self.folder) if line["epoch"] == this]
         self._saved_at = self._marked_at = perf_counter()
         try:
             yield
@@ -105,17 +101,21 @@ class Sitting:
         """Stop before the next step where one device has a reason to.
 
         Raises:
-            RunError: a frame's data is damaged, or does not fit the network.
+            DataError: a frame's data is damaged, or does not fit the network.
             RunInterruptedError: somebody asked to stop.
         """
         self._frames_now = tuple(name for number in complete(news) for one in news for name in one.names[number])
         failure = next((one.failure for one in news if one.failure is not None), None)
+        if failure is None and not any(one.stop for one in news):
+            return
+        if self.progress.step > self._saved_step:
+            self.save()
         if failure is not None:
-            raise RunError(f"{failure.message}; stopped before step {self.progress.step + 1}", failure.hint)
-        if any(one.stop for one in news):
-            if self.progress.step > self._saved_step:
-                self.save()
-            raise self._interrupted("everything is saved")
+            raise DataError(
+                f"{failure.message}; stopped before step {self.progress.step + 1}, everything is saved",
+                f"{failure.hint}; then go on with: xmodal pretrain --resume {self.folder}",
+            )
+        raise self._interrupted("everything is saved")
 
     def _interrupted(self, saved: str) -> RunInterruptedError:
         return RunInterruptedError(
@@ -129,19 +129,19 @@ class Sitting:
         Raises:
             RunError: the loss is not finite; or the gradient is not, unless a scaler is to find its range.
         """
-        spoiled = [
-            name
-            for name, words in (("loss", "loss"), ("gradient_norm", "gradient"))
-            if not isfinite(measures[name]) and not (name == "gradient_norm" and self.scales)
-        ]
-        if spoiled:
-            what = "loss" if "loss" in spoiled else "gradient"
-            kept = f"the last good checkpoint ({self._saved_step} steps) stays in {self.folder}"
-            raise RunError(
-                f"the {what} became {measures[spoiled[0]]} {self._where()}",
-                f"{kept if self._saved_step else 'there is no checkpoint yet'}; try a lower learning rate: "
-                f"--set train.{self.experiment.train.optimizer}.lr=…, or --set train.clip=1",
-            )
+        loss, norm = measures["loss"], measures["gradient_norm"]
+        if isfinite(loss) and (isfinite(norm) or self._scales()):
+            return
+        what = f"gradient became {norm}" if isfinite(loss) else f"loss became {loss}"
+        kept = f"the last good checkpoint ({self._saved_step} steps) stays in {self.folder}"
+        raise RunError(
+            f"the {what} {self._where()}",
+            f"{kept if self._saved_step else 'there is no checkpoint yet'}; try a lower learning rate: "
+            f"--set train.{self.experiment.train.optimizer}.lr=…, or --set train.clip=1",
+        )
+
+    def _scales(self) -> bool:
+        return self.scaler is not None and self.scaler.is_enabled()
 
     def record(self, measures: Mapping[str, float], news: Sequence[News]) -> None:
         """Write down the step that was just done; ``measures`` are empty where it had no frame."""
@@ -195,12 +195,11 @@ class Sitting:
         Raises:
             RunError: the disk is full or cannot be written.
         """
-        if self._log is None:
-            return
         try:
-            self._log.sync()
-            save_backbone(self.folder / BACKBONE, self.method.network.state_dict(), self._card())
-            save_checkpoint(self.folder / CHECKPOINT, self._checkpoint())
+            if self._log is not None:
+                self._log.sync()
+                save_backbone(self.folder / BACKBONE, self.method.network.state_dict(), self._card())
+                save_checkpoint(self.folder / CHECKPOINT, self._checkpoint())
         except (OSError, RuntimeError) as error:
             raise RunError(
                 f"cannot write a checkpoint to {self.folder}: {error}",
@@ -245,6 +244,6 @@ class Sitting:
             return RunError(
                 f"a process that reads frames died {self._where()}: {str(error).splitlines()[0]}",
                 "often no memory, or too little in /dev/shm; go on without such processes: "
-                f"xmodal pretrain --resume {self.folder} --set train.workers=0",
+                f"xmodal pretrain --resume {self.folder} --workers 0",
             )
         return None

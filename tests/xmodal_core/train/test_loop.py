@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from xmodal_core.datasets import open_dataset
-from xmodal_core.errors import InputError, RunError
+from xmodal_core.errors import DataError, InputError, RunError
 from xmodal_core.train import devices, loop, run, sitting
 from xmodal_core.train.backbone import load_backbone
 from xmodal_core.train.checkpoint import load_checkpoint
@@ -344,16 +344,29 @@ def test_nothing_but_frames_of_no_use_ends_the_run(experiment, tmp_path, build):
         loop.pretrain(experiment(train__min_units=4000), tmp_path / "run", build=build)
 
 
-def test_a_damaged_frame_ends_the_run_by_name(experiment, drive, tmp_path, build):
+def test_a_damaged_frame_ends_the_run_by_name_and_mended_it_goes_on(experiment, drive, whole, tmp_path, build):
     root = shutil.copytree(drive, tmp_path / "damaged")
     (picture,) = root.rglob("image_02/data/0000000004.png")
+    content = picture.read_bytes()
     picture.write_bytes(b"")
     made = replace(experiment(train__workers=1), root=root)
-    with pytest.raises(RunError, match=r"0000000004\.png.*stopped before step") as caught:
+    with pytest.raises(DataError, match=r"0000000004\.png.*stopped before step (\d), everything is saved") as caught:
         loop.pretrain(made, tmp_path / "run", build=build)
     assert "train.damaged=skip" in caught.value.hint
+    assert f"--resume {tmp_path / 'run'}" in caught.value.hint
+    picture.write_bytes(content)
+    loop.resume(tmp_path / "run", build=build)
+    _assert_same(tmp_path / "run", whole("adam", experiment()))
+
+
+def test_a_damaged_frame_is_left_out_on_demand(experiment, drive, tmp_path, build):
+    root = shutil.copytree(drive, tmp_path / "damaged")
+    (sweep,) = root.rglob("velodyne_points/data/0000000008.bin")
+    sweep.write_bytes(b"123")
     made = replace(experiment(train__damaged="skip", train__epochs=1), root=root)
-    assert loop.pretrain(made, tmp_path / "skipped", build=build).skipped == 1
+    assert loop.pretrain(made, tmp_path / "run", build=build).skipped == 1
+    (skipped,) = [line["skipped_frames"] for line in read_metrics(tmp_path / "run") if line["skipped"]]
+    assert "0000000008.bin" in skipped[0][1]
 
 
 def test_other_data_than_before_is_refused(experiment, drive, tmp_path, build):
@@ -366,6 +379,8 @@ def test_other_data_than_before_is_refused(experiment, drive, tmp_path, build):
     with pytest.raises(InputError, match=r"other frames.*4 now, 5 then"):
         loop.resume(tmp_path / "run", root=root, build=build)
     sweep.write_bytes(kept)
+    with pytest.raises(InputError, match="device"):
+        loop.resume(tmp_path / "run", root=root, device="abacus", build=build)
     loop.resume(tmp_path / "run", root=root, build=build)  # moved, but the same
 
 
