@@ -225,3 +225,16 @@ def test_words():
     assert [clock(seconds) for seconds in (0, 59.6, 61, 3599, 3661)] == ["0:00", "1:00", "1:01", "59:59", "1:01:01"]
     assert in_words({"loss": 1.5, "alignment": 0.25}) == "loss 1.500, alignment 0.250"
     assert in_words({"frames": 0}) == "no frame could be used"
+
+
+def test_without_a_data_set_it_takes_the_sample_drive(example_root, tmp_path, monkeypatch):
+    monkeypatch.setattr("xmodal_cli.drive.ensure_sample_drive", lambda: example_root("sample"))
+    monkeypatch.chdir(tmp_path)
+    settings = [word for text in SMALL for word in ("--set", text)]
+    done = CliRunner().invoke(app, ["pretrain", "--epochs", "1", "--frames", "1", "--json", *settings])
+    assert done.exit_code == 0, done.exception
+    summary = json.loads(done.stdout)
+    assert summary["frames"] == 1
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("sample_units_minkunet_")
+    assert summary["run"] == f"runs/{run.name}"
