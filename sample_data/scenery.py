@@ -195,11 +195,11 @@ def _cottage_lot(
 
 
 def _along(site: Site, mesh: Mesh, category: str, side: int, s: float, length: float, t: float) -> None:
-    # A long thing beside the road, its outer face towards the road.
+    # A long thing beside the road, its outer face towards the road, leaning with the slope so as to meet the ground.
     corner = s if side > 0 else s + length
     x, y, _ = site.roads.at(corner, side * t)
     heading = float(site.roads.at(s + length / 2, 0.0)[2]) + (0.0 if side > 0 else np.pi)
-    site.plant(mesh, category, float(x), float(y), heading)
+    site.stand(Model(category, (mesh,)), float(x), float(y), heading)
 
 
 def _hall_lot(

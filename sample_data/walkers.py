@@ -12,6 +12,7 @@ from sample_data.roads import FILLET
 from sample_data.traffic import EGO_START, Traffic
 
 _WALKER, _STANDER = (1.0, 0.65), (0.6, 0.65)  # length and width that a person takes, metres
+_BESIDE = (0.5, 0.4)  # of somebody beside a companion: they brush arms
 _TOGETHER = 0.33  # share of walkers and of standers that are not alone
 
 
@@ -24,12 +25,14 @@ def fill_crossings(traffic: Traffic) -> None:
     for arm in (-1.0, 1.0):
         for way in (1.0, -1.0):
             for k in range(7):
-                along = -way * (roads.half + 0.9 + 1.5 * (k // 2) + float(rng.uniform(-0.4, 0.4)))
+                back = roads.half + 0.9 + 1.4 * (k // 2) + float(rng.uniform(-0.4, 0.4))
+                if back > traffic.style.walk_to - 0.4:
+                    continue  # no room on the sidewalk to wait so far from the kerb
                 begin = green + float(rng.uniform(-0.7, 1.3))
                 pace = _later(steady(float(rng.uniform(1.15, 1.5)), traffic.drive.seconds), begin)
                 keep_right = -way * (0.35 + 0.85 * (k % 2) + float(rng.uniform(-0.1, 0.1)))
                 aside = -arm * (side.half + FILLET + 1.7) + keep_right
-                motion = AlongSide(roads, along, aside, way, pace, upright=True, side=side)
+                motion = AlongSide(roads, -way * back, aside, way, pace, upright=True, side=side)
                 make = partial(people.pedestrian, rng, child=bool(rng.random() < 0.12))
                 traffic.add(make, _WALKER, motion, "standing", clear=0.15)
 
@@ -56,18 +59,19 @@ def _file(traffic: Traffic, t: float, direction: float) -> None:
         if rng.random() < 0.14:
             _stander(traffic, s, t, float(rng.uniform(0, 2 * np.pi)), worker)
             if rng.random() < _TOGETHER:
-                _stander(traffic, s + 1.0, t + float(rng.uniform(-0.2, 0.2)), float(rng.uniform(2.6, 3.6)), worker)
+                turn = float(rng.uniform(2.6, 3.6))
+                _stander(traffic, s + 0.75, t + float(rng.uniform(-0.15, 0.15)), turn, worker, close=True)
         elif _walker(traffic, s, t, direction, pace, worker) and rng.random() < _TOGETHER:
             inward = t > 0 if abs(t) > style.walk_to - 1.2 else t < 0
-            aside = -0.8 if inward else 0.8
+            aside = -0.66 if inward else 0.66
             _walker(traffic, s + float(rng.uniform(-0.25, 0.25)), t + aside, direction, pace, worker, close=True)
 
 
-def _stander(traffic: Traffic, s: float, t: float, turn: float, worker: bool) -> None:
+def _stander(traffic: Traffic, s: float, t: float, turn: float, worker: bool, close: bool = False) -> None:
     x, y, heading = traffic.roads.at(s, t)
     motion = Standing(traffic.roads, float(x), float(y), float(heading) + turn, True)
     make = partial(people.pedestrian, traffic.rng, walking=False, worker=worker)
-    traffic.add(make, _STANDER, motion, "standing", clear=0.1)
+    traffic.add(make, _BESIDE if close else _STANDER, motion, "standing", clear=0.0 if close else 0.1)
 
 
 def _walker(
@@ -76,8 +80,7 @@ def _walker(
     # `close`: beside a companion, in the same step.
     motion = AlongMain(traffic.roads, s, t, direction, pace, upright=True)
     make = partial(people.pedestrian, traffic.rng, child=bool(traffic.rng.random() < 0.1), worker=worker)
-    size, clear = ((0.9, 0.62), 0.0) if close else (_WALKER, 0.2)
-    return traffic.add(make, size, motion, "standing", clear=clear)
+    return traffic.add(make, _BESIDE if close else _WALKER, motion, "standing", clear=0.0 if close else 0.2)
 
 
 def _left_bicycles(traffic: Traffic, side: float) -> None:

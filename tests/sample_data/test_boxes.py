@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sample_data.casting import Stage
+from sample_data.frames import time_of
 from sample_data.labels import CATEGORIES
 from sample_data.world import World
 from xmodal_core.geometry import rigid, rotation_from_quaternion
@@ -93,3 +95,33 @@ def test_there_are_many_kinds(table: Table) -> None:
     assert {"vehicle.car", "human.pedestrian.adult", "vehicle.bicycle"} <= kinds
     per_frame = len(table("sample_annotation")) / len(table("sample"))
     assert per_frame > 30
+
+
+def _through(size: tuple[float, float, float]) -> tuple[Doubles, Doubles]:
+    # Ends of lines across a box, a little within it and above the kerb's height.
+    length, width, height = size[0] - 0.1, size[1] - 0.1, size[2] - 0.03
+    starts, ends = [], []
+    for z in np.linspace(0.25 if height > 0.6 else 0.08, height, 4):
+        for along in np.linspace(-0.5, 0.5, max(int(length / 0.4), 3)):
+            starts.append((along * length, -width / 2, z))
+            ends.append((along * length, width / 2, z))
+    return np.array(starts), np.array(ends)
+
+
+@pytest.mark.parametrize("frame", [0, 2])
+def test_nothing_that_stands_reaches_into_a_box_of_another(world: World, stage: Stage, frame: int) -> None:
+    moment = world.moment(time_of(frame))
+    stage.move([], [])
+    clashes = []
+    for thing in world.things:
+        if thing.model.size is None:
+            continue
+        pose = world.pose(thing, moment)
+        start, end = (ends @ pose[:3, :3].T + pose[:3, 3] for ends in _through(thing.model.size))
+        way = np.linalg.norm(end - start, axis=1)
+        hits = stage.cast(np.c_[start, (end - start) / way[:, None]].astype(np.float32))
+        met = stage.surfaces.thing[hits.triangle[(hits.triangle >= 0) & (hits.distance < way)]]
+        clashes += [
+            (thing.model.category, thing.number, int(other)) for other in np.unique(met) if other != thing.number
+        ]
+    assert clashes == []
