@@ -219,6 +219,7 @@ def _first_complaint(kind: type[Settings], error: ValidationError, section: str,
             f"there is no setting '{where}'{source}",
             known_names([path for path in known if path.startswith(f"{group}.")] or known, where),
         )
-    return InputError(
-        f"setting '{where}' cannot be {complaint['input']!r}{source}", complaint["msg"].replace("Input", "it").strip()
-    )
+    words = complaint["msg"].removeprefix("Value error, ").replace("Input", "it").strip()
+    if complaint["type"] == "value_error" and isinstance(complaint["input"], dict):
+        return InputError(f"settings of '{where or kind.__name__}' do not fit together{source}", words)
+    return InputError(f"setting '{where}' cannot be {complaint['input']!r}{source}", words)

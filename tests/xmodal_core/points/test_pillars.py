@@ -113,5 +113,6 @@ def test_presets_are_openpcdets_networks(preset: str, tensors: int, shape: tuple
     ],
 )
 def test_settings_that_make_no_network_are_named(settings: dict[str, object], complaint: str) -> None:
-    with pytest.raises(InputError, match=complaint):
+    with pytest.raises(InputError, match=complaint) as caught:
         load_network("pillars", {**SMALL, **settings})
+    assert "settings of 'network' do not fit together" in caught.value.message
