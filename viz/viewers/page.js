@@ -3,6 +3,7 @@
 const $ = (selector) => document.querySelector(selector);
 const make = (tag, text, attributes) => Object.assign(document.createElement(tag), { textContent: text || "" }, attributes);
 const POINTED = "#ffffff", CHOSEN = "#ff4fa3", SHOWN_ALIKE = 6;
+const NO_3D = "This browser draws no 3D: WebGL is off. The images show every stage, and units can be chosen in them.";
 
 class Page {
   constructor(model) {
@@ -30,7 +31,7 @@ class Page {
     const sees = named.name === "similarity" && this.model.unit >= 0 ? this.model.bestView(this.model.unit) : -1;
     if (views.length) this.views.setFocus([first, sees, ahead, 0].find((view) => view >= 0));
     await this.show(named.name, asked.get("look") || "behind");
-    if (!this.space.works) $(".box").append(make("p", "This browser draws no 3D: WebGL is off. The images show every stage, and units can be chosen in them."));
+    if (!this.space.works) $(".box").append(make("p", NO_3D));
     $(".wait").classList.add("gone");
     addEventListener("resize", () => { this.fit(); this.views.mark(this.marks()); });
     addEventListener("keydown", (event) => this.key(event));
@@ -108,7 +109,8 @@ class Page {
   legend() {
     const layers = this.stage.layers.map((name) => this.model.layers.get(name)).filter((layer) => layer.line || layer.rows.length);
     const loud = (layer) => (layer.emphasis === "quiet" ? 0 : 1);
-    const points = layers.filter((layer) => !layer.line).reverse().sort((a, b) => loud(b) - loud(a)), lines = layers.filter((layer) => layer.line).reverse();
+    const points = layers.filter((layer) => !layer.line).reverse().sort((a, b) => loud(b) - loud(a));
+    const lines = layers.filter((layer) => layer.line).reverse();
     const measured = points.find((layer) => layer.ramp);
     $(".legend").replaceChildren(
       ...(measured ? [this.ramp(measured)] : []), ...points.map((layer) => this.entry(layer)), ...lines.map((layer) => this.entry(layer)),
@@ -118,7 +120,8 @@ class Page {
   entry(layer) {
     const item = make("li"), button = make("button"), swatch = make("i");
     // As the scene shows them; what is quiet there would be lost in so small a mark.
-    const { fade } = this.model.look(layer), colours = (layer.line ? [layer.colour] : layer.colours).map((colour) => this.model.faded(colour, fade / 2));
+    const { fade } = this.model.look(layer), stored = layer.line ? [layer.colour] : layer.colours;
+    const colours = stored.map((colour) => this.model.faded(colour, fade / 2));
     const at = (share) => css(colours[Math.round(share * (colours.length - 1))]);
     const [from, to] = { negatives: [0, 0.498], excluded: [0.502, 1] }[layer.name] || [0, 1];
     swatch.className = layer.line ? "line" : colours.length > 1 ? "many" : "";
@@ -162,15 +165,17 @@ class Page {
   }
 
   describe(kind, number) {
-    const cosine = kind === "unit" && this.stage.name === "similarity" && this.model.found ? ` · cosine ${signed(this.model.found.cosine[number])}` : "";
+    const compared = kind === "unit" && this.stage.name === "similarity" && this.model.found;
+    const cosine = compared ? ` · cosine ${signed(this.model.found.cosine[number])}` : "";
     const [name, ...rest] = this.model.words[kind][number].split(" · ");
     return `${name}${cosine} · ${rest.join(" · ")}`;
   }
 
   glow() {
     const groups = [], { kind, number } = this.pointed, { unit } = this.model;
-    if (unit >= 0 && this.stage.kind && this.stage.name !== "similarity") groups.push({ rows: this.model.pointsOf("unit", unit), colour: this.colourOf("unit", unit), rim: CHOSEN, title: "" });
-    if (number >= 0) groups.push({ rows: this.model.pointsOf(kind, number), colour: this.colourOf(kind, number), rim: POINTED, title: this.describe(kind, number) });
+    const group = (of, which, rim, title) => ({ rows: this.model.pointsOf(of, which), colour: this.colourOf(of, which), rim, title });
+    if (unit >= 0 && this.stage.kind && this.stage.name !== "similarity") groups.push(group("unit", unit, CHOSEN, ""));
+    if (number >= 0) groups.push(group(kind, number, POINTED, this.describe(kind, number)));
     this.space.glowOn(groups);
   }
 
@@ -198,7 +203,8 @@ class Page {
     tip.hidden = !text;
     if (!text) return;
     tip.textContent = text;
-    const left = Math.max(6, Math.min(innerWidth - tip.offsetWidth - 6, mouse.clientX + 14)), top = mouse.clientY > innerHeight - 60 ? mouse.clientY - 34 : mouse.clientY + 16;
+    const left = Math.max(6, Math.min(innerWidth - tip.offsetWidth - 6, mouse.clientX + 14));
+    const top = mouse.clientY + (mouse.clientY > innerHeight - 60 ? -34 : 16);
     tip.style.transform = `translate(${left}px, ${top}px)`;
   }
 
@@ -257,7 +263,8 @@ class Page {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || $("#help").open) return;
     const stages = this.model.stages, at = stages.indexOf(this.stage), views = this.model.views.length;
-    const looks = { a: "above", b: "behind", f: "unit" }, step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const looks = { a: "above", b: "behind", f: "unit" };
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (stages[Number(event.key) - 1]) this.show(stages[Number(event.key) - 1].name);
     else if (step && stages[at + step]) this.show(stages[at + step].name);
     else if (turn && views > 1) { event.preventDefault(); this.turnTo((this.views.current + turn + views) % views); }

@@ -110,7 +110,8 @@ class Model {
       if (of[i] < 0) continue;
       rows[of[i] === unit ? "chosen" : negatives.has(of[i]) ? "negatives" : "excluded"].push(i);
     }
-    const left = order.length - kept, titles = { negatives: `negatives: ${count(kept)}, up to ${signed(edge)}`, excluded: `excluded: ${count(left)}`, chosen: `unit ${unit}` };
+    const left = order.length - kept;
+    const titles = { negatives: `negatives: ${count(kept)}, up to ${signed(edge)}`, excluded: `excluded: ${count(left)}`, chosen: `unit ${unit}` };
     for (const name in rows) {
       const layer = this.layers.get(name);
       layer.rows = Uint32Array.from(rows[name]);

@@ -101,7 +101,10 @@ class Space {
   }
 
   listen() {
-    const row = (event) => { const box = this.halo.getBoundingClientRect(); return this.pick(event.clientX - box.left, event.clientY - box.top); };
+    const row = (event) => {
+      const box = this.halo.getBoundingClientRect();
+      return this.pick(event.clientX - box.left, event.clientY - box.top);
+    };
     let pressed = null;
     const dragged = (event) => pressed && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) > DRAG;
     this.element.addEventListener("mousemove", (event) => { if (!event.buttons) this.events.hover(row(event)); });
