@@ -82,6 +82,29 @@ def fill_works(traffic: Traffic) -> None:
             _workers(traffic, float(s), centre)
 
 
+def fill_dig(traffic: Traffic) -> None:
+    """A hole in the parking strip, fenced off with people at work in it; their loader stands on the grass opposite."""
+    rng, style, roads = traffic.rng, traffic.style, traffic.roads
+    if not style.dig:
+        return
+    length = 12.0
+    free = [
+        s
+        for s in np.arange(EGO_START + 14.0, EGO_START + 130.0, 2.0)
+        if not roads.near_side(np.linspace(s, s + length, 7), FILLET + 5.0).any()
+    ]
+    begin = float(free[0])
+    centre, edge = -style.parking_centre, -(style.half - style.parking + 0.3)
+    for s in (begin, begin + length):
+        traffic.put_at(furniture.barrier(rng), s, centre)
+    for s in np.arange(begin + 1.2, begin + length - 0.6, 2.0):
+        traffic.put_at(furniture.cone(), float(s), edge)
+    _workers(traffic, begin - 3.0, centre)
+    for s in np.arange(begin, begin + 60.0, 2.0):
+        if traffic.put_at(lorries.loader(rng), float(s), style.walk_to + 4.0, turn=2.6, attribute="parked"):
+            break
+
+
 def _workers(traffic: Traffic, s: float, t: float) -> None:
     rng = traffic.rng
     for _ in range(2):

@@ -38,6 +38,7 @@ class Style:
         junction: metres that the ego car drives, give or take a few, to the middle of the first junction.
         red: whether it has to wait there.
         works: whether a lane is closed by cones and barriers.
+        dig: whether a few parking places are.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Style:
     junction: float = 49.0
     red: bool = False
     works: bool = False
+    dig: bool = False
 
     @property
     def half(self) -> float:
@@ -261,6 +263,7 @@ PARK = Style(
     haze=460.0,
     cloud=0.3,
     warmth=0.5,
+    dig=True,
 )
 
 ORDER = (DOWNTOWN, RESIDENTIAL, WORKS, INDUSTRIAL, BOULEVARD, PARK)

@@ -227,6 +227,7 @@ def _places(fine: Texture, coarse: Texture, shade: Occlusion) -> Doubles:
 def _populate(traffic: Traffic) -> None:
     # In order of right of way.
     kerbside.fill_works(traffic)
+    kerbside.fill_dig(traffic)
     lanes.fill_lanes(traffic)
     lanes.fill_side_roads(traffic)
     walkers.fill_crossings(traffic)
