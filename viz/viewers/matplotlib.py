@@ -10,6 +10,9 @@ from viz.scene import Scene, Stage
 from viz.viewers._files import whole_file
 from viz.viewers.base import Size, Viewer
 
+UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+"""Without a date the same scene gives the same bytes."""
+
 
 class MatplotlibViewer(Viewer):
     """Draws in memory with Agg. The sheet is as wide as asked; its height follows from what is on it."""
@@ -20,11 +23,9 @@ class MatplotlibViewer(Viewer):
         return None if find_spec("matplotlib") else "matplotlib is not installed (pip install matplotlib)"
 
     def show(self, scene: Scene, out: Path | None, size: Size) -> Path | None:
-        import matplotlib
-
         from viz.viewers._birdseye import choose_detail, choose_window, draw_birdseye, draw_frame
         from viz.viewers._sheet import make_sheet
-        from viz.viewers._sheet_style import PAPER, SETTINGS
+        from viz.viewers._sheet_style import PAPER, settings
 
         path = out or Path("units.png")
         window = choose_window(scene)
@@ -37,13 +38,7 @@ class MatplotlibViewer(Viewer):
             draw_birdseye(axes, scene, stage, PAPER, part, width)
             draw_frame(axes.figure.axes[0], part)
 
-        with matplotlib.rc_context(), whole_file(path) as temporary:
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(SETTINGS)
+        with settings(), whole_file(path) as temporary:
             figure = make_sheet(scene, paint, window.aspect, PAPER, size[0], paint_detail)
-            # Without a date the same scene gives the same bytes.
-            undated = (
-                {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None} if path.suffix == ".svg" else {}
-            )
-            figure.savefig(temporary, metadata=undated, facecolor=PAPER.page)
+            figure.savefig(temporary, metadata=UNDATED.get(path.suffix.lower(), {}), facecolor=PAPER.page)
         return path

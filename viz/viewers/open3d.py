@@ -51,17 +51,13 @@ class Open3dViewer(Viewer):
 
 
 def _write_sheet(scene: Scene, pictures: Any, out: Path, size: Size) -> Path:
-    import matplotlib
-
     from viz.viewers._sheet import make_sheet
-    from viz.viewers._sheet_style import SCREEN, SETTINGS
+    from viz.viewers._sheet_style import SCREEN, settings
 
     def paint(axes: Any, stage: Stage, width: float, height: float) -> None:
         axes.imshow(pictures[stage.name], interpolation="antialiased", aspect="auto")
 
-    with matplotlib.rc_context(), whole_file(out) as temporary:
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
+    with settings(), whole_file(out) as temporary:
         figure = make_sheet(scene, paint, ASPECT, SCREEN, size[0])
         figure.savefig(temporary, facecolor=SCREEN.page)
     return out
