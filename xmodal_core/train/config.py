@@ -94,6 +94,13 @@ class TrainConfig(Settings):
     workers: int | None = setting(
         None, "processes that read frames and find units; empty: none on a CPU, else up to 16 by cores", ge=0, le=256
     )
+    teacher_memory: float | None = setting(
+        None,
+        "memory for the teacher's maps of pictures seen before; empty: 2 on a CPU, none on a GPU",
+        unit="GB",
+        ge=0,
+        le=1024,
+    )
     checkpoint_minutes: float = setting(
         5.0,
         "a checkpoint is written when the last one is older than this, and after every epoch",

@@ -33,7 +33,16 @@ from xmodal_core.train.devices import (
 from xmodal_core.train.examples import Loaded
 from xmodal_core.train.metrics import Summary
 from xmodal_core.train.optim import make_optimizer, rates, set_rates
-from xmodal_core.train.parts import Parts, choose_workers, fingerprint, make_loader, make_parts, make_plan, opened
+from xmodal_core.train.parts import (
+    Parts,
+    choose_workers,
+    fingerprint,
+    make_loader,
+    make_parts,
+    make_plan,
+    opened,
+    remember_pictures,
+)
 from xmodal_core.train.report import Header, Listener
 from xmodal_core.train.sitting import Sitting
 
@@ -115,6 +124,7 @@ def main(
     """Take up the last checkpoint, if there is one, and train to the end."""
     plan = make_plan(experiment, parts.dataset)
     workers = choose_workers(experiment.train.workers, fabric.device, plan.devices)
+    remember_pictures(parts.method, experiment.train.teacher_memory, fabric.device)
     optimizer = make_optimizer(parts.method, experiment.train)
     method, stepper = fabric.setup(parts.method, optimizer)
     sitting = Sitting(

@@ -21,6 +21,7 @@ from xmodal_core.points import load_network
 from xmodal_core.train.config import Experiment
 from xmodal_core.train.examples import Examples, Loaded, gather
 from xmodal_core.train.plan import BatchSampler, Plan, evenly_spread
+from xmodal_core.train.remember import RememberingTeacher
 
 
 class Parts(NamedTuple):
@@ -99,6 +100,13 @@ def opened(loader: DataLoader[Loaded]) -> Iterator[Iterator[Loaded]]:
         yield batches
     finally:
         getattr(batches, "_shutdown_workers", lambda: None)()
+
+
+def remember_pictures(method: Method, wanted: float | None, device: torch.device) -> None:
+    """Let the teacher keep its maps, in ``wanted`` gigabytes; on a CPU looking again would take most of the time."""
+    gigabytes = wanted if wanted is not None else 2.0 if device.type == "cpu" else 0.0
+    if method.teacher is not None and gigabytes > 0:
+        method.teacher = RememberingTeacher(method.teacher, gigabytes)
 
 
 def choose_workers(wanted: int | None, device: torch.device, devices: int) -> int:
