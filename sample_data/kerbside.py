@@ -25,7 +25,8 @@ def fill_parking(traffic: Traffic) -> None:
     for side in (1.0, -1.0):
         s = 0.0
         while s < roads.length:
-            model = _parked_model(traffic)
+            waits = traffic.drive.stop is not None and abs(s - traffic.drive.stop) < 16.0
+            model = vehicles.car(rng) if waits else _parked_model(traffic)  # the waiting ego car is to see the street
             length = plan_size(model)[0]
             middle = s + length / 2 + 0.6
             if _parking_allowed(traffic, side, middle, length) and rng.random() < style.parked:

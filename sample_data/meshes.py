@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -137,7 +138,7 @@ def from_faces(
     )
 
 
-def _crossed(a: Floats, b: Floats) -> Floats:
+def _crossed(a: Any, b: Any) -> Any:
     # np.cross, for the many small meshes without its set-up.
     result = np.empty_like(a)
     for axis in range(3):
@@ -213,8 +214,10 @@ def loft(rings: ArrayLike, material: Material, colour: Colour, *, closed: bool =
     """
     ring = np.asarray(rings, dtype=np.float64)
     rows, points, _ = ring.shape
-    skin = from_faces(ring.reshape(-1, 3), grid_faces(rows, points, closed), material, colour, smooth=smooth)
-    return join([skin, _cap(ring[0], material, colour, outward=False), _cap(ring[-1], material, colour, outward=True)])
+    # The caps have corners of their own, so that the skin's normals do not lean towards them.
+    ends = [ring[0], ring[0].mean(axis=0, keepdims=True), ring[-1], ring[-1].mean(axis=0, keepdims=True)]
+    vertices = np.concatenate([ring.reshape(-1, 3), *ends])
+    return from_faces(vertices, _loft_faces(rows, points, closed), material, colour, smooth=smooth)
 
 
 @cache
@@ -234,9 +237,11 @@ def _fan(points: int, outward: bool) -> Ints:
     return np.stack([i, j, last] if outward else [j, i, last], axis=1)
 
 
-def _cap(ring: Doubles, material: Material, colour: Colour, *, outward: bool) -> Mesh:
-    vertices = np.concatenate([ring, ring.mean(axis=0, keepdims=True)])
-    return from_faces(vertices, _fan(len(ring), outward), material, colour)
+@cache
+def _loft_faces(rows: int, points: int, closed: bool) -> Ints:
+    count = rows * points
+    low, top = count + _fan(points, outward=False), count + points + 1 + _fan(points, outward=True)
+    return np.concatenate([grid_faces(rows, points, closed), low, top])
 
 
 def offset(place: ArrayLike, x: float, y: float, z: float) -> Doubles:
@@ -255,14 +260,15 @@ def tube(
 ) -> Mesh:
     """A round rod along ``path`` (P,3) with a radius at each of its points."""
     points = np.asarray(path, dtype=np.float64)
-    along = np.gradient(points, axis=0)
-    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    along = np.empty_like(points)
+    along[0], along[-1], along[1:-1] = points[1] - points[0], points[-1] - points[-2], points[2:] - points[:-2]
+    along /= np.maximum(np.sqrt((along * along).sum(axis=1, keepdims=True)), 1e-9)
     helper = np.where(np.abs(along[:, 2:3]) > 0.9, [[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]])
-    u = np.cross(helper, along)
-    u /= np.linalg.norm(u, axis=1, keepdims=True)
-    v = np.cross(along, u)
-    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
-    round_ = np.cos(angle)[None, :, None] * u[:, None] + np.sin(angle)[None, :, None] * v[:, None]
+    u = _crossed(helper, along)
+    u /= np.sqrt((u * u).sum(axis=1, keepdims=True))
+    v = _crossed(along, u)
+    unit = circle(1.0, sides)
+    round_ = unit[None, :, :1] * u[:, None] + unit[None, :, 1:] * v[:, None]
     return loft(points[:, None] + np.asarray(radii)[:, None, None] * round_, material, colour, smooth=smooth)
 
 
