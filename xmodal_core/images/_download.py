@@ -40,10 +40,11 @@ def fetch(url: str, folder: Path, sha256: str = "", on_progress: OnProgress | No
     """
     file = folder / url.rsplit("/", 1)[-1]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_name(file.name + ".lock")):
-            if not file.exists():
-                _download(url, file, sha256, on_progress)
+        if not file.exists():  # a folder that is shared and complete need not be writable
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(file.with_name(file.name + ".lock")):
+                if not file.exists():
+                    _download(url, file, sha256, on_progress)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = (
             f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error) or type(error).__name__
