@@ -62,8 +62,8 @@ def _file(traffic: Traffic, t: float, direction: float) -> None:
                 turn = float(rng.uniform(2.6, 3.6))
                 _stander(traffic, s + 0.75, t + float(rng.uniform(-0.15, 0.15)), turn, worker, close=True)
         elif _walker(traffic, s, t, direction, pace, worker) and rng.random() < _TOGETHER:
-            inward = t > 0 if abs(t) > style.walk_to - 1.2 else t < 0
-            aside = -0.66 if inward else 0.66
+            outermost = abs(t) > style.walk_to - 1.2  # a companion there walks on the road's side, else on the houses'
+            aside = 0.66 * np.sign(t) * (-1.0 if outermost else 1.0)
             _walker(traffic, s + float(rng.uniform(-0.25, 0.25)), t + aside, direction, pace, worker, close=True)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sample_data import DriveSettings, frames, lidar
+from sample_data import DriveSettings, cameras, frames, lidar
 from sample_data.casting import Stage
 from sample_data.labels import CATEGORIES
 from sample_data.rig import CAMERAS, LIDAR, Mount
@@ -132,6 +132,17 @@ def test_points_of_a_thing_fall_on_pixels_of_the_same_thing(
     assert same.mean() > 0.8  # the rest: edges, and what the camera, mounted elsewhere, sees something else before
     away = np.linalg.norm(local[inside][same], axis=1)
     assert np.median(np.abs(shot.picture.distance[v, u][same] - away)) < 0.1
+
+
+@pytest.mark.parametrize("mount", CAMERAS, ids=lambda mount: mount.channel)
+def test_rays_left_out_of_the_search_for_what_moves_meet_none_of_it(world: World, stage: Stage, mount: Mount) -> None:
+    moment = world.moment(1.0)
+    stage.move(moment.meshes, moment.numbers)
+    pose, lens = world.car(1.0) @ mount.transform, mount.intrinsics(160, 90)
+    near = moment.near(pose, lens, 160, 90).ravel()
+    rays = cameras._rays(pose, lens, *cameras._grid(160, 90, 0.0, 0.0))
+    np.testing.assert_array_equal(stage.cast(rays, near).triangle, stage.cast(rays).triangle)
+    assert not near.all()
 
 
 def test_the_tables_place_points_on_the_same_pixels(drive: Path, table: Table, world: World, turn: lidar.Sweep) -> None:
