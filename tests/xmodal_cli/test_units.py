@@ -154,21 +154,16 @@ def test_a_frame_without_cameras_is_explained(show: Callable[..., Result]) -> No
 
 
 def test_a_frame_without_units_is_explained(show: Callable[..., Result]) -> None:
-    nothing = (
-        "--set",
-        "units.range.nearest=5",
-        "--set",
-        "units.range.farthest=10",
-        "--set",
-        "units.ground.max_slope=1",
-    )
-    nothing = (*nothing, "--set", "units.ground.max_dist_to_line=1", "--set", "units.ground.max_fit_error=0.5")
-    told = last_line(
-        show("--json", *nothing, "--set", "dataset.cameras=[CAM_BACK]", "--out", "a.png", dataset="nuscenes")
-    )
-    if told["units"] == 0:  # what the example's world happens to have within ten metres behind
-        assert told["notes"]
+    """Within ten metres this camera of the example sees nothing but the ground."""
+    little = ("units.range.nearest=5", "units.range.farthest=10", "dataset.cameras=[CAM_BACK_LEFT]")
+    words = [word for text in little for word in ("--set", text)]
+    told = last_line(show("--json", *words, "--out", "a.png", dataset="nuscenes"))
+    assert told["units"] == 0
+    (note,) = told["notes"]  # type: ignore[misc]
+    assert "see nothing but ground" in str(note)
     assert Path("a.png").is_file()
+    done = show(*words, "--unit", "0", "--out", "b.png", dataset="nuscenes")
+    assert "no unit to compare" in complaint(done).message
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from viz.palette import toward
 from viz.scene import LineLayer, PointLayer, Scene, Stage
 from viz.viewers._sheet_style import LOOKS, SCREEN, plate_rgb
-from xmodal_core.types import Bools, Doubles, Floats, Ints
+from xmodal_core.types import Bools, Doubles, Floats
 
 BACK = plate_rgb(SCREEN)
 
@@ -75,16 +75,6 @@ def from_above(scene: Scene) -> Look:
     """High above, the vehicle driving up the page."""
     fx, fy = scene.forward
     return Look((-0.01 * fx, -0.01 * fy, scene.floor + 85), (0, 0, scene.floor), (fx, fy, 0))
-
-
-def toward_rows(scene: Scene, rows: Ints) -> Look:
-    """Near the points ``rows`` of the cloud, seen from the vehicle's side and above."""
-    middle = scene.cloud[rows].mean(axis=0)
-    away = middle[:2] / max(float(np.linalg.norm(middle[:2])), 1e-6)
-    eye = middle + np.array([-11 * away[0], -11 * away[1], 7])
-    x, y, z = eye.tolist()
-    a, b, c = middle.tolist()
-    return Look((x, y, z), (a, b, c), (0, 0, 1))
 
 
 def drawing(scene: Scene, stage: Stage, eye: tuple[float, float, float]) -> tuple[list[Dots], list[Lines]]:
