@@ -14,7 +14,7 @@ from sample_data.settings import DriveSettings
 from xmodal_core.cache import cache_folder
 from xmodal_core.errors import InputError
 
-GENERATION = 8
+GENERATION = 9
 """Counts changes of what the drive looks like: a cached drive of another generation is made anew."""
 MARK = "drive.json"
 Progress = Callable[[int, int], None]

@@ -82,13 +82,8 @@ def _signal_head(y: float, z: float, state: int) -> Mesh:
         face = disc(
             (-0.275, y, z + 0.29 - 0.29 * k), np.pi, 0.115, 14, Material.LAMP if lit else Material.PLAIN, shown, 0
         )
-        hood = tube(
-            [(-0.27, y, z + 0.41 - 0.29 * k), (-0.42, y, z + 0.40 - 0.29 * k)],
-            [0.06, 0.05],
-            Material.PLAIN,
-            (0.02, 0.02, 0.02),
-            6,
-        )
+        # A visor over the light that leaves all of it to be seen.
+        hood = box((-0.36, y, z + 0.425 - 0.29 * k), (0.17, 0.25, 0.016), Material.PLAIN, (0.02, 0.02, 0.02))
         parts += [face, hood]
     return join(parts)
 
