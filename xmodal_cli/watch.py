@@ -91,23 +91,25 @@ def describe(header: Header) -> Iterator[tuple[str, str]]:
         f"{header.head_parameters:,} more in heads), teacher {experiment.teacher.name}",
     )
     where = f" in {experiment.root}" if experiment.root else ""
-    yield "data", f"{plan.frames:,} frames of {experiment.dataset.name}{where}"
+    yield "data", f"{_some(plan.frames, 'frame')} of {experiment.dataset.name}{where}"
     workers = f", {header.workers} processes reading" if header.workers else ""
     yield "machine", f"{header.device}, {header.precision} bits{workers}"
     yield (
         "batch",
-        f"{plan.batch_size} per device x {plan.devices} device{'s' if plan.devices > 1 else ''} x "
-        f"{plan.accumulate} accumulation = {plan.effective} frames effective",
+        f"{plan.batch_size} per device x {_some(plan.devices, 'device')} x {plan.accumulate} accumulation = "
+        f"{_some(plan.effective, 'frame')} effective",
     )
     rate = train.adam.lr if train.optimizer == "adam" else train.sgd.lr
-    yield (
-        "length",
-        f"{plan.epochs} epochs x {plan.steps_per_epoch} steps = {plan.steps} steps, {train.optimizer}, "
-        f"learning rate up to {rate:g}",
-    )
+    epochs, steps = _some(plan.epochs, "epoch"), _some(plan.steps_per_epoch, "step")
+    length = f"{epochs} x {steps} = {_some(plan.steps, 'step')}"
+    yield "length", f"{length}, {train.optimizer}, learning rate up to {rate:g}"
     yield "run", f"{header.run}" + (f", resumed after step {header.step}" if header.step else "")
     if header.differences:
         yield "note", f"other versions than when the run began, so weights may differ: {'; '.join(header.differences)}"
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("s" if number != 1 else "")
 
 
 def in_words(line: Mapping[str, Any]) -> str:
@@ -121,7 +123,7 @@ def report(summary: Summary) -> Iterator[str]:
     """What a finished run came to, line by line."""
     skipped = f", {summary.skipped} skipped" if summary.skipped else ""
     yield (
-        f"{summary.steps} steps, {summary.frames} frames{skipped} in {clock(summary.seconds)} "
+        f"{_some(summary.steps, 'step')}, {_some(summary.frames, 'frame')}{skipped} in {clock(summary.seconds)} "
         f"({summary.frames_per_second:.2f} frames a second), {summary.peak_memory_gb:.1f} GB at most"
     )
     if summary.loss_first is not None and summary.loss_last is not None:
