@@ -29,7 +29,10 @@ Split = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="Which split; each data set has a default of its own.")
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings, as the tuner writes it.")
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="A YAML file of settings, as 'xmodal settings --as yaml' prints them."
+    ),
 ]
 Assignments = Annotated[
     list[str] | None,

@@ -51,6 +51,12 @@ class TestEveryDataset:
         assert len(dataset) == 2
         assert len(list(dataset)) == 2
 
+    def test_it_says_what_its_labels_are_called(self, dataset: Dataset) -> None:
+        first, classes = dataset.frame(0), dataset.label_classes()
+        assert ("boxes" in classes) == (first.boxes is not None)
+        assert ("semantic" in classes) == (first.semantic is not None)
+        assert classes["boxes"] == list(first.boxes.classes)
+
     def test_points_are_finite_and_the_channels_are_those_it_states(self, dataset: Dataset) -> None:
         for frame in dataset:
             assert len(frame) > 1000

@@ -81,5 +81,16 @@ class Dataset(ABC):
             )
         return self._read(index)
 
+    def label_classes(self) -> dict[str, list[str]]:
+        """What its labels are called, as its first frame has them: ``boxes`` and ``semantic``, each only where there
+        are such labels.
+
+        Raises:
+            InputError, DataError: as ``frame``.
+        """
+        first = self.frame(0)
+        labels = {"boxes": first.boxes, "semantic": first.semantic}
+        return {kind: list(of.classes) for kind, of in labels.items() if of is not None}
+
     def __iter__(self) -> Iterator[Frame]:
         return (self.frame(index) for index in range(len(self)))

@@ -26,8 +26,9 @@ SCHEMA = 1
 class Backbone:
     """A network's tensors, by the names of its ``state_dict``, and their card.
 
-    The card has ``schema``, ``network`` (plugin name), ``network_settings``, ``dataset``, ``settings`` (the whole
-    resolved experiment), ``versions``, ``metrics``.
+    The card has ``schema``, ``network`` (plugin name), ``network_settings``, ``dataset``, ``classes`` (what the data's
+    ``boxes`` and ``semantic`` labels are called, where it has them), ``settings`` (the whole resolved experiment but
+    the data's folder), ``versions``, ``metrics``.
     """
 
     tensors: Mapping[str, Tensor]

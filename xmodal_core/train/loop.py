@@ -17,7 +17,8 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from xmodal_core.config import validate
-from xmodal_core.errors import InputError
+from xmodal_core.datasets import Dataset
+from xmodal_core.errors import DataError, InputError
 from xmodal_core.train import run
 from xmodal_core.train.config import Experiment, TrainConfig
 from xmodal_core.train.devices import (
@@ -208,7 +209,15 @@ def _facts(experiment: Experiment, parts: Parts) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "frames": make_plan(experiment, parts.dataset).frames,
         "fingerprint": fingerprint(experiment, parts.dataset),
+        "classes": _classes(parts.dataset),
     }
+
+
+def _classes(dataset: Dataset) -> dict[str, list[str]]:
+    try:
+        return dataset.label_classes()
+    except DataError:  # pre-training needs no labels, and whether a damaged frame ends the run is another's decision
+        return {}
 
 
 def _refuse_other_frames(experiment: Experiment, parts: Parts, facts: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -214,13 +214,16 @@ class Sitting:
 
     def _card(self) -> dict[str, Any]:
         network, dataset = self.experiment.network, self.experiment.dataset
+        measures = summarise(self.folder, self.progress, read_metrics(self.folder))
         return {
             "network": network.name,
             "network_settings": network.options.model_dump(mode="json"),
             "dataset": dataset.name,
-            "settings": self.experiment.tree(),
+            "classes": run.read_facts(self.folder).get("classes", {}),
+            # The file is made to be given away: where its maker keeps the data is nobody's business.
+            "settings": replace(self.experiment, root=None).tree(),
             "versions": run.versions(),
-            "metrics": summarise(self.folder, self.progress, read_metrics(self.folder)).as_json(),
+            "metrics": {**measures.as_json(), "run": self.folder.name},
         }
 
     def summary(self) -> Summary:

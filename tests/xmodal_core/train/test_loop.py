@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shutil
 from dataclasses import replace
@@ -100,6 +101,9 @@ def test_the_slim_file_is_the_network_with_its_card(experiment, tmp_path, build)
     for name, tensor in slim.tensors.items():
         assert torch.equal(tensor, full[f"network.{name}"])
     assert {"schema", "network", "network_settings", "dataset", "settings", "versions", "metrics"} <= set(slim.card)
+    assert slim.card["classes"]["boxes"] == build(experiment()).dataset.label_classes()["boxes"]
+    assert "Car" in slim.card["classes"]["boxes"]
+    assert str(tmp_path) not in json.dumps(slim.card), "the file is given away, its maker's folders are not"
     assert slim.card["settings"]["train"]["epochs"] == 1
     assert slim.card["metrics"]["steps"] == 3
     assert not [name for name in full if name.startswith("teacher.")]
