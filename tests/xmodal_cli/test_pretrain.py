@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from xmodal_cli.app import app
+from xmodal_cli.app import app, main
 from xmodal_cli.watch import clock, in_words
 from xmodal_core.datasets import kitti_raw
 from xmodal_core.errors import InputError
@@ -123,19 +125,20 @@ def test_killed_then_stopped_it_comes_to_the_same_weights(drive, finished, tmp_p
     before = load_checkpoint(run / "checkpoint.pt").progress.step
     assert before >= 2
 
-    stopped = _start(["pretrain", "--resume", str(run)])
+    said = tmp_path / "said.txt"
+    stopped = multiprocessing.get_context("fork").Process(target=_main, args=(["--resume", str(run)], said))
+    stopped.start()
     _wait_for_new_line(run, stopped)
-    stopped.send_signal(signal.SIGINT)
-    _, err = stopped.communicate(timeout=60)
-    assert f"resumed after step {before}" in err
-    if stopped.returncode == 130:  # else it had been faster than we
-        assert "everything is saved" in err
-        assert f"xmodal pretrain --resume {run}" in err
+    os.kill(stopped.pid, signal.SIGINT)
+    stopped.join(60)
+    assert f"resumed after step {before}" in said.read_text()
+    if stopped.exitcode == 130:  # else it had been faster than we
+        assert "everything is saved" in said.read_text()
+        assert f"xmodal pretrain --resume {run}" in said.read_text()
 
-    last = _start(["pretrain", "--resume", str(run), "--json"])
-    out, err = last.communicate(timeout=60)
-    assert last.returncode == 0, err
-    assert json.loads(out)["steps"] == 6
+    done = CliRunner().invoke(app, ["pretrain", "--resume", str(run), "--json"])
+    assert done.exit_code == 0, done.exception
+    assert json.loads(done.stdout)["steps"] == 6
     found, expected = (load_checkpoint(folder / "checkpoint.pt") for folder in (run, whole))
     torch.testing.assert_close(dict(found.method), dict(expected.method), rtol=0, atol=0)
     torch.testing.assert_close(dict(found.optimizer), dict(expected.optimizer), rtol=0, atol=0)
@@ -144,11 +147,18 @@ def test_killed_then_stopped_it_comes_to_the_same_weights(drive, finished, tmp_p
     assert _lines(run) == _lines(whole)
 
 
-def _wait_for_new_line(run: Path, process: subprocess.Popen[str]) -> None:
+def _main(arguments: list[str], said: Path) -> None:
+    """The command in a process of its own, without loading everything again; what it says goes to a file."""
+    sys.argv = ["xmodal", "pretrain", *arguments]
+    with said.open("w", buffering=1) as sys.stderr:
+        main()
+
+
+def _wait_for_new_line(run: Path, process: BaseProcess) -> None:
     """Until a resumed run has begun: it holds the run, and has written a line since."""
     begun = (run / "metrics.jsonl").stat().st_mtime_ns
     for _ in range(2400):
-        if process.poll() is not None or (run / "metrics.jsonl").stat().st_mtime_ns > begun:
+        if not process.is_alive() or (run / "metrics.jsonl").stat().st_mtime_ns > begun:
             return
         time.sleep(0.025)
     pytest.fail("the run did not go on within a minute")

@@ -7,6 +7,7 @@ the same experiment.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ def read_experiment(
     root = sections["dataset"].get("root")
     return Experiment(
         dataset=_choose("dataset", sections, origin),
-        root=None if root is None else Path(str(root)).expanduser().absolute(),
+        root=None if root is None else whole_path(Path(str(root))),
         units=validate(UnitsConfig, sections["units"], "units", origin),
         augment=validate(AugmentConfig, sections["augment"], "augment", origin),
         teacher=_choose("teacher", sections, origin),
@@ -209,6 +210,11 @@ def read_experiment(
         method=_choose("method", sections, origin),
         train=validate(TrainConfig, sections["train"], "train", origin),
     )
+
+
+def whole_path(path: Path) -> Path:
+    """``path`` from the root of the file system on, so that it holds wherever a run is resumed from."""
+    return Path(os.path.abspath(path.expanduser()))
 
 
 def recipes() -> dict[str, Path]:

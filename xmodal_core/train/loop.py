@@ -20,7 +20,7 @@ from xmodal_core.config import validate
 from xmodal_core.datasets import Dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.train import run
-from xmodal_core.train.config import Experiment, TrainConfig
+from xmodal_core.train.config import Experiment, TrainConfig, whole_path
 from xmodal_core.train.devices import (
     News,
     complete,
@@ -111,7 +111,7 @@ def resume(
     changes = {"threads": facts.get("threads"), "device": device, "workers": workers}
     given = {name: value for name, value in changes.items() if value is not None}
     train = validate(TrainConfig, {**experiment.train.model_dump(), **given}, "train", "the command line")
-    experiment = replace(experiment, train=train, root=root.expanduser().absolute() if root else experiment.root)
+    experiment = replace(experiment, train=train, root=whole_path(root) if root else experiment.root)
     fabric = launch(train)
     with _alone(fabric, path):
         parts = build(experiment)

@@ -117,6 +117,12 @@ def test_the_file_is_named_with_its_mistake(tmp_path):
         read_experiment(file, gpu=False)
 
 
+def test_the_place_of_the_data_holds_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"dataset.name": "kitti_raw", "dataset.root": Path("a/../data")}
+    assert read_experiment(None, [], options, gpu=False).root == tmp_path / "data"
+
+
 def test_a_section_without_content_is_the_defaults(tmp_path):
     file = _file(tmp_path, "train:\nunits:\n")
     assert read_experiment(file, ["train.epochs=2"], gpu=False).train.epochs == 2
