@@ -129,7 +129,10 @@ def _start(out: Path | None, config: Path | None, assignments: Sequence[str], ch
     with err.status("loading"):
         from xmodal_core.train.config import read_experiment
         from xmodal_core.train.loop import pretrain as train
+        from xmodal_core.train.run import refuse_existing
 
+        if out is not None:
+            refuse_existing(out)  # before anything that takes long
         experiment = read_experiment(config, assignments, chosen)
     if experiment.dataset.name == "sample" and experiment.root is None:
         from xmodal_cli.drive import ensure_sample_drive

@@ -45,11 +45,7 @@ def create_run(folder: Path, experiment: Experiment, facts: Mapping[str, Any]) -
     Raises:
         InputError: it is there already, or cannot be made.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"{folder} is there already; runs are never overwritten",
-            f"name another folder with --out, or go on with it: --resume {folder}",
-        )
+    refuse_existing(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=f".{folder.name}.making-", dir=folder.parent))
@@ -66,6 +62,19 @@ def create_run(folder: Path, experiment: Experiment, facts: Mapping[str, Any]) -
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
+
+
+def refuse_existing(folder: Path) -> None:
+    """Runs are never overwritten.
+
+    Raises:
+        InputError: ``folder`` is there and not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{folder} is there already; runs are never overwritten",
+            f"name another folder with --out, or go on with it: --resume {folder}",
+        )
 
 
 def new_folder(experiment: Experiment, parent: Path = Path("runs")) -> Path:
