@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -93,7 +94,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class _Paced:
+class _Paced(ABC):
     roads: Roads
     start: float
     aside: float
@@ -102,8 +103,8 @@ class _Paced:
     upright: bool = False
     base: float = 0.0
 
-    def flat(self, times: Doubles) -> Doubles:
-        raise NotImplementedError
+    @abstractmethod
+    def flat(self, times: Doubles) -> Doubles: ...
 
     def pose(self, time: float) -> Doubles:
         x, y, heading = self.flat(np.array([time]))[0]

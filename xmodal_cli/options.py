@@ -10,7 +10,8 @@ import typer
 from xmodal_core import plugins
 
 
-def _known(kind: plugins.Kind) -> str:
+def known(kind: plugins.Kind) -> str:
+    """The names of all plugins of ``kind``, for a help line."""
     return ", ".join(plugins.names(kind))
 
 
@@ -19,7 +20,7 @@ DatasetName = Annotated[
     typer.Option(
         "--dataset",
         metavar="NAME",
-        help=f"Data set: {_known(plugins.DATASET)}. Default: sample, a generated drive, made on first use.",
+        help=f"Data set: {known(plugins.DATASET)}. Default: sample, a generated drive, made on first use.",
     ),
 ]
 Root = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmodal_cli.options import Assignments, Json, Root, Split
+from xmodal_cli.options import Assignments, DatasetName, Json, Root, Split, known
 from xmodal_core import plugins
 from xmodal_core.errors import InputError
 
@@ -22,20 +22,13 @@ if TYPE_CHECKING:
     from xmodal_core.train.metrics import Summary
 
 
-def _plugins(kind: plugins.Kind) -> str:
-    return ", ".join(plugins.names(kind))
-
-
 def _recipes() -> str:
     folder = Path(str(resources.files("xmodal_core.recipes")))
     return ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
 
 
 def pretrain(
-    dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", metavar="NAME", help=f"Data set: {_plugins(plugins.DATASET)}. Default: sample."),
-    ] = None,
+    dataset: DatasetName = None,
     root: Root = None,
     split: Split = None,
     frames: Annotated[
@@ -43,14 +36,14 @@ def pretrain(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", metavar="NAME", help=f"Method: {_plugins(plugins.METHOD)}. Default: units."),
+        typer.Option("--method", metavar="NAME", help=f"Method: {known(plugins.METHOD)}. Default: units."),
     ] = None,
     network: Annotated[
         str | None,
         typer.Option(
             "--network",
             metavar="NAME",
-            help=f"LiDAR network: {_plugins(plugins.NETWORK)}. Default: minkunet, on a CPU its preset 'tiny'.",
+            help=f"LiDAR network: {known(plugins.NETWORK)}. Default: minkunet, on a CPU its preset 'tiny'.",
         ),
     ] = None,
     teacher: Annotated[
@@ -58,7 +51,7 @@ def pretrain(
         typer.Option(
             "--teacher",
             metavar="NAME",
-            help=f"Frozen image network: {_plugins(plugins.TEACHER)}. Default: efficientnet_lite0.",
+            help=f"Frozen image network: {known(plugins.TEACHER)}. Default: efficientnet_lite0.",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Default: 50.", min=1)] = None,

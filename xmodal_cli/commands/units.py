@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmodal_cli.options import Assignments, ConfigFile, DatasetName, Json, Root, Split
+from xmodal_cli.options import Assignments, ConfigFile, DatasetName, Json, Root, Split, known
 from xmodal_core import plugins
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def show(
         typer.Option(
             "--viewer",
             metavar="NAME",
-            help=f"One of {', '.join(plugins.names(plugins.VIEWER))}. Default: what --out says; without it a window, "
+            help=f"One of {known(plugins.VIEWER)}. Default: what --out says; without it a window, "
             "or where there is no display a page, units.html.",
         ),
     ] = None,
@@ -55,7 +55,7 @@ def show(
         typer.Option(
             "--teacher",
             metavar="NAME",
-            help=f"Image network that compares units: {', '.join(plugins.names(plugins.TEACHER))}.",
+            help=f"Image network that compares units: {known(plugins.TEACHER)}.",
         ),
     ] = None,
     config: ConfigFile = None,
