@@ -13,6 +13,7 @@ from viz.similarity import Similarity, compact
 from viz.thin import LIMIT, thin
 from xmodal_core.errors import InputError
 from xmodal_core.types import Floats, Frame, Ints, Units
+from xmodal_core.units.members import unit_of_points
 
 STAGES = ("sweep", "ground", "seeds", "instances", "units", "similarity")
 
@@ -46,7 +47,7 @@ def compose(
         raise InputError(f"unknown stage '{stage}'", f"known: {', '.join((*STAGES, ALL))}")
     if stage == "similarity" and similarity is None:
         raise InputError("there is no similarity to show", "it needs units that a camera sees, and a teacher")
-    owner = members.unit_of_points(units)
+    owner = unit_of_points(units)
     rows = thin([owner, units.clusters], units.seeds, units.ground, limit=limit)
     material = stages.gather(frame, units, rows, owner)
     similarities = _similarities(similarity)

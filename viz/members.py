@@ -1,4 +1,4 @@
-"""Which points make up a unit, and what a unit or a cluster is in words."""
+"""Where units and clusters are, and what each is in words."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from xmodal_core.geometry import points_in_box
 from xmodal_core.types import Doubles, Floats, Frame, Ints, Units
+from xmodal_core.units.members import unit_of_points
 
 REASONS = {
     "kept": "kept",
@@ -18,39 +19,6 @@ REASONS = {
     "too_elongated": "too elongated",
     "too_flat": "too flat",
 }
-
-
-def unit_of_points(units: Units) -> Ints:
-    """The unit of each point, (N,) int64, or -1.
-
-    All points of an instance belong to the unit it became, a seed to its own, any other point to the unit that gives it
-    most weight. (The pooling matrix may share a point among units; a picture has to choose, and loses no unit.)
-    """
-    pooling = units.pooling
-    owner = np.full(len(units.ground), -1, dtype=np.int64)
-    lightest_first = np.argsort(pooling.weight, kind="stable")
-    owner[pooling.column[lightest_first]] = pooling.row[lightest_first]
-    inside = units.instance >= 0
-    became = unit_of_instances(units)
-    owner[inside] = became[units.instance[inside]]
-    owner[units.seeds] = units.unit
-    return owner
-
-
-def unit_of_instances(units: Units) -> Ints:
-    """The unit that each kept instance became, (I,) int64, or -1 where no seed fell into it (no camera sees it)."""
-    became = np.full(int(units.instance.max(initial=-1)) + 1, -1, dtype=np.int64)
-    at = units.instance[units.seeds]
-    became[at[at >= 0]] = units.unit[at >= 0]
-    return became
-
-
-def cluster_of_instances(units: Units) -> Ints:
-    """The raw cluster that each kept instance is, (I,) int64."""
-    of = np.full(int(units.instance.max(initial=-1)) + 1, -1, dtype=np.int64)
-    inside = units.instance >= 0
-    of[units.instance[inside]] = units.clusters[inside]
-    return of
 
 
 def centres(points: Floats, groups: Ints, count: int) -> Doubles:

@@ -16,6 +16,7 @@ from viz.scene import Emphasis, LineLayer, PointLayer, Stage
 from viz.similarity import Similarity
 from xmodal_core.geometry import box_corners
 from xmodal_core.types import Bools, Doubles, Frame, Ints, Units
+from xmodal_core.units.members import cluster_of_instances, unit_of_instances
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -68,14 +69,14 @@ def gather(frame: Frame, units: Units, rows: Ints, owner: Ints) -> Material:
     kept = np.array([reason == "kept" for reason in units.reasons], dtype=np.bool_)
     middle = members.centres(frame.points, units.clusters, clusters)
     unit_middle = members.centres(frame.points, owner, units.count)
-    became = members.unit_of_instances(units)
+    became = unit_of_instances(units)
     single = ~units.merged
     # Kept clusters and the units outside them are told apart together: they lie side by side in the last stages.
     codes = palette.tell_apart(np.concatenate([middle[kept], unit_middle[single]]))
     cluster_colour[kept] = codes[: int(kept.sum())]
     unit_colour = np.zeros(units.count, dtype=np.uint8)
     unit_colour[single] = codes[int(kept.sum()) :]
-    cluster = members.cluster_of_instances(units)
+    cluster = cluster_of_instances(units)
     unit_colour[became[became >= 0]] = cluster_colour[cluster[became >= 0]]
     return Material(frame, units, rows, owner, cluster_colour, unit_colour)
 

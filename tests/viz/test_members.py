@@ -7,28 +7,7 @@ import numpy as np
 from viz import members
 from xmodal_core.geometry import points_in_box
 from xmodal_core.types import Frame, Semantic, Units
-
-
-def test_all_points_of_an_instance_belong_to_the_unit_it_became(units: Units) -> None:
-    owner = members.unit_of_points(units)
-    assert owner.shape == units.ground.shape
-    assert set(owner[units.seeds]) == set(range(units.count))  # no unit is lost, each at least at its seeds
-    for instance in range(units.instance.max() + 1):
-        seeds = np.flatnonzero(units.instance[units.seeds] == instance)
-        expected = units.unit[seeds[0]] if len(seeds) else -1
-        assert (owner[units.instance == instance] == expected).all()
-
-
-def test_any_other_point_belongs_to_the_unit_that_weighs_it_most(units: Units) -> None:
-    owner, pooling = members.unit_of_points(units), units.pooling
-    np.testing.assert_array_equal(owner[units.seeds], units.unit)
-    for point in np.setdiff1d(np.flatnonzero(units.instance < 0), units.seeds):
-        rows = np.flatnonzero(pooling.column == point)
-        if not len(rows):
-            assert owner[point] == -1
-        else:
-            heaviest = pooling.weight[rows].max()
-            assert owner[point] in pooling.row[rows][pooling.weight[rows] == heaviest]
+from xmodal_core.units.members import unit_of_points
 
 
 def test_bounds_are_those_of_a_loop(frame: Frame, units: Units) -> None:
@@ -44,7 +23,7 @@ def test_bounds_are_those_of_a_loop(frame: Frame, units: Units) -> None:
 
 
 def test_words_say_what_a_unit_is_and_what_the_labels_call_it(frame: Frame, units: Units) -> None:
-    owner = members.unit_of_points(units)
+    owner = unit_of_points(units)
     words = members.unit_words(frame, units, owner)
     assert len(words) == units.count
     for number, line in enumerate(words):
@@ -76,12 +55,12 @@ def _labels(frame: Frame, owner: np.ndarray, units: Units) -> list[str]:
 
 
 def test_labels_by_box_agree_with_a_loop(frame: Frame, units: Units) -> None:
-    owner = members.unit_of_points(units)
+    owner = unit_of_points(units)
     assert list(members.labels(frame, owner, units.count)) == _labels(frame, owner, units)
 
 
 def test_without_boxes_labels_come_from_the_points_and_without_any_there_are_none(frame: Frame, units: Units) -> None:
-    owner = members.unit_of_points(units)
+    owner = unit_of_points(units)
     label = np.where(owner == 0, 2, 0)
     labelled = replace(frame, boxes=None, semantic=Semantic(label, ("ignore", "road", "truck")))
     found = members.labels(labelled, owner, units.count)
@@ -100,6 +79,6 @@ def test_every_rejected_cluster_says_why(frame: Frame, units: Units) -> None:
 def test_the_telling_unit_is_an_instance_of_a_vehicles_size(frame: Frame, units: Units) -> None:
     unit = members.telling_unit(frame, units)
     assert units.merged[unit]
-    mine = frame.points[members.unit_of_points(units) == unit]
+    mine = frame.points[unit_of_points(units) == unit]
     extent = mine.max(axis=0) - mine.min(axis=0)
     assert 1.5 < extent[:2].max() < 7

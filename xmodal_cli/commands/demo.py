@@ -75,7 +75,7 @@ def acts(drive: Path, folder: Path) -> list[Act]:
     """The steps, with ``drive`` as their data and ``folder`` for what they make."""
     from xmodal_cli.commands.export_ckpt import export_ckpt
     from xmodal_cli.commands.pretrain import pretrain
-    from xmodal_cli.commands.units import show
+    from xmodal_cli.commands.units.show import show
 
     run, page, sheet = folder / "run", folder / "units.html", folder / "units.png"
     source = f"--dataset sample --root {drive}"

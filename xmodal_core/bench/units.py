@@ -17,7 +17,7 @@ from xmodal_core.units.config import UnitsConfig
 from xmodal_core.units.context import Context, gather_context
 from xmodal_core.units.discovery import discover, in_range
 from xmodal_core.units.ground import find_ground
-from xmodal_core.units.instances import find_instances
+from xmodal_core.units.instances import Instances, find_clusters, keep_instances
 from xmodal_core.units.merge import merge_seeds, pooling_matrix
 from xmodal_core.units.rbnn import connected
 from xmodal_core.units.seeds import farthest_points
@@ -187,10 +187,9 @@ def _distances(points: Floats, origin: Floats) -> Any:
 
 def _instances(case: Case, radius: float) -> Iterator[Row]:
     points = case.points[case.objects]
-    config = case.config.instances
     partition, ours = measured(lambda: connected(points, radius), case.repeat)
     yield Row("instances", OURS, ours)
-    _, whole = measured(lambda: find_instances(case.points, case.objects, case.frame.sensor, config), case.repeat)
+    _, whole = measured(lambda: _as_set(case), case.repeat)
     yield Row("instances", f"{OURS}, as set", whole)
     labels, peer = measured(lambda: _sklearn_partition(points, radius), case.repeat)
     yield Row("instances", "scikit-learn DBSCAN", peer, same_partition(partition, labels))
@@ -198,6 +197,12 @@ def _instances(case: Case, radius: float) -> Iterator[Row]:
         cloud = _cloud(open3d, points)
         clusters, peer = measured(lambda: np.asarray(cloud.cluster_dbscan(radius, 1)), case.repeat)
         yield Row("instances", "Open3D cluster_dbscan", peer, same_partition(partition, clusters))
+
+
+def _as_set(case: Case) -> Instances:
+    config = case.config.instances
+    clusters = find_clusters(case.points, case.objects, config)
+    return keep_instances(case.points, clusters, case.frame.sensor, config)
 
 
 def _sklearn_partition(points: Floats, radius: float) -> Ints:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
-
 import numpy as np
 
 from xmodal_core import geometry
@@ -13,12 +9,13 @@ from xmodal_core.types import Bools, Floats, Frame, Pixels, Units
 from xmodal_core.units.config import RangeConfig, UnitsConfig
 from xmodal_core.units.context import gather_context
 from xmodal_core.units.ground import find_ground
-from xmodal_core.units.instances import find_instances
+from xmodal_core.units.instances import clustering, find_clusters, keep_instances
 from xmodal_core.units.merge import merge_seeds, pooling_matrix
 from xmodal_core.units.seeds import choose_seeds
+from xmodal_core.units.steps import Steps
 
 
-def discover(frame: Frame, config: UnitsConfig | None = None, *, seed: int = 0) -> Units:
+def discover(frame: Frame, config: UnitsConfig | None = None, *, seed: int = 0, steps: Steps | None = None) -> Units:
     """The contrastive units of ``frame``.
 
     Args:
@@ -26,55 +23,37 @@ def discover(frame: Frame, config: UnitsConfig | None = None, *, seed: int = 0) 
         config: the settings; None for the defaults.
         seed: chooses the first seed of farthest point sampling, so that units vary from epoch to epoch; the same frame,
             settings and seed give the same units.
+        steps: those of an earlier call, of which only what changed is done again; None: everything is done.
 
     Returns:
         The units; none where no camera sees anything but ground.
     """
     config = config or UnitsConfig()
+    step = Steps() if steps is None else steps.anew()
     points = np.ascontiguousarray(frame.points)
-    clock = Clock()
-    with clock("ground"):
-        within = in_range(points, config.range)
-        ground = find_ground(points, frame.sensor, config.range, config.ground)
-        objects = within & ~ground.mask
-    with clock("visible"):
-        pixels = geometry.pixels(frame.cameras, points)
-        visible = seen_points(pixels, len(points))
-    with clock("seeds"):
-        seeds = choose_seeds(points, objects & visible, config.seeds.count, seed)
-    with clock("context"):
-        context = gather_context(points, seeds, objects, config.context)
-    with clock("instances"):
-        found = find_instances(points, objects, frame.sensor, config.instances)
-    with clock("merge"):
-        unit = merge_seeds(seeds, found.instance)
-        pooling = pooling_matrix(context, unit, len(points))
+    ground = step("ground", find_ground, points, frame.sensor, config.range, config.ground)
+    objects = in_range(points, config.range) & ~ground.mask
+    pixels = step("visible", geometry.pixels, frame.cameras, points)
+    visible = seen_points(pixels, len(points))
+    seeds = step("seeds", choose_seeds, points, objects & visible, config.seeds.count, seed)
+    context = step("context", gather_context, points, seeds, objects, config.context)
+    clusters = step("clusters", find_clusters, points, objects, clustering(config.instances))
+    found = step("filters", keep_instances, points, clusters, frame.sensor, config.instances)
+    unit = merge_seeds(seeds, found.instance)
+    pooling = step("merge", pooling_matrix, context, unit, len(points))
     return Units(
         ground=ground.mask,
         visible=visible,
         seeds=seeds,
-        clusters=found.clusters,
+        clusters=clusters,
         reasons=found.reasons,
         instance=found.instance,
         unit=unit,
         pooling=pooling,
         pixels=pixels,
         sensor_height=ground.level.height,
-        milliseconds=clock.milliseconds,
+        milliseconds=dict(step.milliseconds),
     )
-
-
-class Clock:
-    """Stops the time of named steps, milliseconds."""
-
-    def __init__(self) -> None:
-        self.milliseconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, step: str) -> Iterator[None]:
-        start = perf_counter()
-        yield
-        self.milliseconds[step] = (perf_counter() - start) * 1e3
 
 
 def in_range(points: Floats, config: RangeConfig) -> Bools:

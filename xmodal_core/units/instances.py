@@ -11,28 +11,42 @@ from xmodal_core.units.config import InstancesConfig
 from xmodal_core.units.filters import judge, measure
 from xmodal_core.units.rbnn import connected
 
+CLUSTERING = {"enabled", "radius", "radius_growth", "max_radius", "vertical_reach"}
+"""The settings that decide which returns are one cluster; the others judge the clusters."""
+
 
 class Instances(NamedTuple):
-    """``clusters`` (N,) raw cluster or -1; ``reasons`` one a cluster; ``instance`` (N,) kept cluster or -1."""
+    """``reasons`` one a cluster; ``instance`` (N,) kept cluster or -1."""
 
-    clusters: Ints
     reasons: tuple[Reason, ...]
     instance: Ints
 
 
-def find_instances(points: Floats, objects: Bools, sensor: Sensor, config: InstancesConfig) -> Instances:
-    """Clusters among the points in ``objects`` (N,) bool, judged by ``config``."""
+def clustering(config: InstancesConfig) -> InstancesConfig:
+    """``config`` as far as it matters to ``find_clusters``; the filters' settings are the usual ones."""
+    return InstancesConfig.model_validate(config.model_dump(include=CLUSTERING))
+
+
+def find_clusters(points: Floats, objects: Bools, config: InstancesConfig) -> Ints:
+    """(N,) the cluster of each point in ``objects`` (N,) bool, numbered from 0; -1 for all others."""
     clusters = np.full(len(points), -1, dtype=np.int64)
-    if not config.enabled or not objects.any():
-        return Instances(clusters, (), clusters.copy())
-    places = points[objects]
-    found = connected(squeeze(places, config), radii(places, config))
-    reasons = judge(measure(places, found), sensor, config)
-    kept = np.array([reason == "kept" for reason in reasons])
+    if config.enabled and objects.any():
+        places = points[objects]
+        clusters[objects] = connected(squeeze(places, config), radii(places, config))
+    return clusters
+
+
+def keep_instances(points: Floats, clusters: Ints, sensor: Sensor, config: InstancesConfig) -> Instances:
+    """The clusters (N,) that look like an object by ``config``, numbered anew, and why the others do not."""
+    inside = clusters >= 0
     instance = clusters.copy()
-    clusters[objects] = found
-    instance[objects] = np.where(kept, np.cumsum(kept) - 1, -1)[found]
-    return Instances(clusters, reasons, instance)
+    if not inside.any():
+        return Instances((), instance)
+    found = clusters[inside]
+    reasons = judge(measure(points[inside], found), sensor, config)
+    kept = np.array([reason == "kept" for reason in reasons])
+    instance[inside] = np.where(kept, np.cumsum(kept) - 1, -1)[found]
+    return Instances(reasons, instance)
 
 
 def squeeze(points: Floats, config: InstancesConfig) -> Doubles:

@@ -8,13 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from xmodal_core.config import Settings, entries
+from xmodal_core.config import Settings, entries, resolve
 from xmodal_core.types import Units
 from xmodal_core.units import UnitsConfig, discover
 from xmodal_core.units.config import ContextConfig, InstancesConfig, RangeConfig, SeedsConfig
 from xmodal_core.units.pool import image_pooling
+from xmodal_core.units.steps import Steps
 
-STEPS = ["ground", "visible", "seeds", "context", "instances", "merge"]
+STEPS = ["ground", "visible", "seeds", "context", "clusters", "filters", "merge"]
 
 
 def assert_sound(units: Units, points: int) -> None:
@@ -149,3 +150,36 @@ def test_where_nothing_can_be_cached_code_is_compiled_all_the_same(monkeypatch):
 
     monkeypatch.setattr(compiled, "njit", njit)
     assert compiled.compiled(lambda: 3)() == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "rerun"),
+    [
+        ("units.ground.max_dist_to_line=0.3", STEPS),
+        ("units.seeds.count=200", ["seeds", "context", "merge"]),
+        ("units.context.kind=pillar", ["context", "merge"]),
+        ("units.instances.enabled=false", ["clusters", "filters", "merge"]),
+        ("units.instances.radius=2", ["clusters"]),  # the same clusters: nothing behind them changes
+        ("units.instances.max_height=1", ["filters", "merge"]),
+        ("units.instances.min_points=1", ["filters"]),  # every cluster is larger
+    ],
+)
+def test_only_the_steps_behind_a_changed_setting_run_again(street, setting, rerun):
+    steps = Steps()
+    assert_same(discover(street, SMALL, steps=steps), discover(street, SMALL))
+    assert steps.ran == STEPS
+    discover(street, SMALL, steps=steps)
+    assert steps.ran == []
+    changed = resolve(UnitsConfig, None, ["units.seeds.count=256", setting], "units")
+    found = discover(street, changed, steps=steps)
+    assert [step for step in steps.ran if step != "visible"] == [step for step in rerun if step != "visible"]
+    assert_same(found, discover(street, changed))
+    assert_sound(found, len(street))
+
+
+def test_steps_of_another_frame_or_seed_are_not_taken_for_this_one(street, world, frame_of):
+    steps = Steps()
+    discover(street, SMALL, steps=steps)
+    other = frame_of(np.concatenate([world().ground, world().box(5, 5)]), street.cameras)
+    assert_same(discover(other, SMALL, steps=steps), discover(other, SMALL))
+    assert_same(discover(other, SMALL, seed=3, steps=steps), discover(other, SMALL, seed=3))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from xmodal_core.bench.units import same_partition
+from xmodal_core.config import entries
 from xmodal_core.types import Reason, Sensor
 from xmodal_core.units.config import InstancesConfig
 from xmodal_core.units.filters import judge, measure
-from xmodal_core.units.instances import find_instances, radii, squeeze
+from xmodal_core.units.instances import CLUSTERING, clustering, find_clusters, keep_instances, radii, squeeze
 from xmodal_core.units.rbnn import connected
 
 DENSE = Sensor("dense", 100_000, (1.0, 0.0), None, 1.0)
@@ -83,11 +84,12 @@ def test_rejected_clusters_keep_their_number_and_kept_ones_are_numbered_anew():
     points = np.concatenate(parts)
     objects = np.ones(len(points), np.bool_)
     objects[-1] = False
-    found = find_instances(points, objects, DENSE, InstancesConfig())
+    clusters = find_clusters(points, objects, InstancesConfig())
+    found = keep_instances(points, clusters, DENSE, InstancesConfig())
     sizes = [len(part) for part in parts]
     expected = np.repeat([0, 1, 2, 3], sizes)
     expected[-1] = -1
-    np.testing.assert_array_equal(found.clusters, expected)
+    np.testing.assert_array_equal(clusters, expected)
     assert found.reasons == ("too_few_points", "kept", "too_large", "kept")
     np.testing.assert_array_equal(found.instance, np.array([-1, 0, -1, 1, -1])[expected])
 
@@ -95,8 +97,8 @@ def test_rejected_clusters_keep_their_number_and_kept_ones_are_numbered_anew():
 def test_a_plain_radius_gives_plain_rbnn():
     points = np.random.default_rng(0).normal(0, 5, (400, 3)).astype(np.float32)
     plain = InstancesConfig(radius=0.7, radius_growth=0, vertical_reach=1)
-    found = find_instances(points, np.ones(400, np.bool_), DENSE, plain)
-    assert same_partition(found.clusters, connected(points, 0.7))
+    found = find_clusters(points, np.ones(400, np.bool_), plain)
+    assert same_partition(found, connected(points, 0.7))
 
 
 def test_the_radius_grows_with_distance_up_to_its_bound():
@@ -117,7 +119,23 @@ def test_upright_neighbours_are_reached_farther():
 @pytest.mark.parametrize(("enabled", "any_object"), [(False, True), (True, False)])
 def test_nothing_to_find(enabled, any_object):
     points = block(4, 2, 1.5)
-    found = find_instances(points, np.full(len(points), any_object), DENSE, InstancesConfig(enabled=enabled))
-    assert (found.clusters == -1).all()
+    clusters = find_clusters(points, np.full(len(points), any_object), InstancesConfig(enabled=enabled))
+    found = keep_instances(points, clusters, DENSE, InstancesConfig(enabled=enabled))
+    assert (clusters == -1).all()
     assert (found.instance == -1).all()
     assert found.reasons == ()
+
+
+def test_only_the_settings_of_clustering_change_the_clusters():
+    """One setting at a time: all of clustering's are named, and no other has a say."""
+    points = np.concatenate([block(4, 2, 1.5, at=(x, 8, 0)) for x in (0, 6, 12)])
+    objects = np.ones(len(points), np.bool_)
+    usual = InstancesConfig()
+    for entry in entries(InstancesConfig):
+        other = (not entry.default) if entry.kind is bool else entry.ge if entry.default != entry.ge else entry.le
+        changed = usual.model_copy(update={entry.path: other})
+        assert (clustering(changed) == clustering(usual)) == (entry.path not in CLUSTERING)
+        if entry.path not in CLUSTERING:
+            np.testing.assert_array_equal(
+                find_clusters(points, objects, changed), find_clusters(points, objects, usual)
+            )

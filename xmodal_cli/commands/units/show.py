@@ -1,4 +1,4 @@
-"""xmodal units: see the contrastive units of a frame, and every step on the way to them."""
+"""xmodal units show: see the contrastive units of a frame, and every step on the way to them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 STAGES = ("sweep", "ground", "seeds", "instances", "units", "similarity", "all")
 
-app = typer.Typer(no_args_is_help=True, help="See contrastive units and every step on the way to them.")
 
-
-@app.callback()
-def group() -> None:
-    """See contrastive units and every step on the way to them."""
-
-
-@app.command("show")
 def show(
     dataset: DatasetName = None,
     root: Root = None,
