@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from xmodal_core.types import Floats, Image
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("page_model.js", "page_space.js", "page_views.js", "page.js")
+"""What draws a scene, also in the tuner."""
 CENTIMETRE = 0.01
 JPEG_QUALITY = 82
 
@@ -30,12 +32,22 @@ def page(scene: Scene, plotly_js: str) -> str:
     """The HTML text of ``scene``; ``plotly_js`` is the library's source."""
     parts = {
         "title": html.escape(f"{scene.title} · xmodal"),
-        "css": (FOLDER / "page.css").read_text(encoding="utf-8"),
-        "plotly": _script(plotly_js),
+        "css": read("page.css"),
+        "body": read("page_body.html"),
+        "plotly": script(plotly_js),
         "scene": json.dumps(describe(scene), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"),
-        "js": _script("\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+        "js": script("\n".join(read(name) for name in (*SCRIPTS, "page_start.js"))),
     }
-    text = (FOLDER / "page.html").read_text(encoding="utf-8")
+    return fill(read("page.html"), parts)
+
+
+def read(name: str) -> str:
+    """The text of a file of the page."""
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def fill(text: str, parts: Mapping[str, str]) -> str:
+    """``text`` with every ``{{name}}`` replaced by that part; braces within the parts mean nothing."""
     head, *rest = text.split("{{")
     pieces = [head]
     for piece in rest:
@@ -44,7 +56,7 @@ def page(scene: Scene, plotly_js: str) -> str:
     return "".join(pieces)
 
 
-def _script(text: str) -> str:
+def script(text: str) -> str:
     """``text``, a script's source, without what would end its element; in strings it means the same."""
     return re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE)
 

@@ -281,6 +281,3 @@ class Page {
 }
 
 const hard = (colours) => colours.map((colour, i) => `${css(colour)} ${100 * i / colours.length}% ${100 * (i + 1) / colours.length}%`);
-
-window.xmodal = new Page(new Model(JSON.parse($("#scene").textContent)));
-window.xmodal.start();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -32,12 +33,7 @@ def unit_features(batch: Batch, teacher: Teacher, standardise: Standardise = "fr
             units of a random ResNet-50 have a cosine of 0.98 in the mean, of EfficientNet-Lite0 0.25 to 0.37; with it
             both have 0.
     """
-    maps = teacher(batch.images.float() / 255)
-    read = [
-        pool_map(level.float(), stride, batch.image_pooling, batch.pixel_image, batch.pixel_uv)
-        for level, stride in zip(maps, teacher.strides, strict=True)
-    ]
-    features = torch.cat(read, dim=1)
+    features = _read(teacher(batch.images.float() / 255), teacher, batch)
     if standardise == "none":
         return features
     if standardise == "batch":
@@ -50,20 +46,55 @@ def _standard(features: Tensor) -> Tensor:
     return (features - mean) * (variance + 1e-5).rsqrt()
 
 
+def _read(maps: list[Tensor], teacher: Teacher, batch: Batch) -> Tensor:
+    """(U, teacher.width): all levels of ``maps``, pooled over the units of ``batch``."""
+    levels = zip(maps, teacher.strides, strict=True)
+    read = [
+        pool_map(level.float(), stride, batch.image_pooling, batch.pixel_image, batch.pixel_uv)
+        for level, stride in levels
+    ]
+    return torch.cat(read, dim=1)
+
+
+class FrameFeatures:
+    """The image features of a frame's units, made as pre-training makes them; ``teacher`` looks at its pictures once.
+
+    Raises:
+        DataError: a picture of ``frame`` is missing or damaged.
+    """
+
+    def __init__(self, frame: Frame, teacher: Teacher) -> None:
+        from xmodal_core.train.batch import shrunk_images, stack_images
+
+        self.frame, self.teacher = frame, teacher
+        self._device = next(teacher.parameters()).device
+        self._images = shrunk_images(frame, teacher.config.image_width)
+        with torch.no_grad():
+            self._maps = teacher(stack_images(self._images).to(self._device).float() / 255)
+
+    @torch.no_grad()
+    def of(self, units: Units, standardise: Standardise = "frame") -> Floats:
+        """(U, teacher.width) float32 of ``units``, found in the frame; see ``unit_features``."""
+        from xmodal_core.train.batch import collate, make_example
+
+        if not units.count:
+            return np.zeros((0, self.teacher.width), dtype=np.float32)
+        example = make_example(self.frame, units, (), self.teacher.config.image_width, self._images)
+        batch = collate([replace(example, images=())]).to(self._device)  # they have been looked at
+        features = _read(self._maps, self.teacher, batch)
+        result: Floats = (features if standardise == "none" else _standard(features)).cpu().numpy()
+        return result
+
+
 def unit_image_features(frame: Frame, units: Units, teacher: Teacher, standardise: Standardise = "frame") -> Floats:
     """(U, teacher.width) float32: the image features of ``units``, made as pre-training makes them.
 
     Raises:
         DataError: a picture of ``frame`` is missing or damaged.
     """
-    from xmodal_core.train.batch import collate, make_example
-
     if not units.count:
         return np.zeros((0, teacher.width), dtype=np.float32)
-    example = make_example(frame, units, (), teacher.config.image_width)
-    device = next(teacher.parameters()).device
-    features: Floats = unit_features(collate([example]).to(device), teacher, standardise).cpu().numpy()
-    return features
+    return FrameFeatures(frame, teacher).of(units, standardise)
 
 
 def pool_map(level: Tensor, stride: int, pooling: SparseMatrix, image: Tensor, uv: Tensor) -> Tensor:

@@ -120,7 +120,9 @@ class Batch:
         return replace(self, **{name: change(part) for name, part in parts.items()})
 
 
-def make_example(frame: Frame, units: Units, channels: Sequence[str], image_width: int) -> Example:
+def make_example(
+    frame: Frame, units: Units, channels: Sequence[str], image_width: int, images: tuple[Image, ...] | None = None
+) -> Example:
     """``frame`` and its ``units`` with the per-point ``channels`` of a network and pictures of a teacher's size.
 
     Args:
@@ -128,12 +130,13 @@ def make_example(frame: Frame, units: Units, channels: Sequence[str], image_widt
         units: as found in it.
         channels: names of the channels, in the order in which the network takes them.
         image_width: pictures wider than this are shrunk to it, their aspect kept.
+        images: they, where they are at hand already.
 
     Raises:
         InputError: the frame lacks one of ``channels``.
         DataError: a picture is missing or damaged.
     """
-    images = tuple(shrink(camera.image(), image_width) for camera in frame.cameras)
+    images = shrunk_images(frame, image_width) if images is None else images
     return Example(
         name=frame.name,
         points=frame.points,
@@ -143,6 +146,11 @@ def make_example(frame: Frame, units: Units, channels: Sequence[str], image_widt
         pixels=scale_pixels(units.pixels, frame.cameras, images),
         images=images,
     )
+
+
+def shrunk_images(frame: Frame, width: int) -> tuple[Image, ...]:
+    """The cameras' pictures, read now, those wider than ``width`` shrunk to it."""
+    return tuple(shrink(camera.image(), width) for camera in frame.cameras)
 
 
 def scale_pixels(pixels: Pixels, cameras: Sequence[Camera], images: Sequence[Image]) -> Pixels:
@@ -204,7 +212,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         pooling=_block_diagonal([example.pooling for example in examples], units, points),
         unit_offsets=_offsets(units),
         image_pooling=_block_diagonal([example.image_pooling for example in examples], units, rows),
-        images=_stack([image for example in examples for image in example.images]),
+        images=stack_images([image for example in examples for image in example.images]),
         pixel_image=torch.from_numpy(np.concatenate(pixel_image)),
         pixel_uv=torch.from_numpy(np.concatenate(uv)),
     )
@@ -224,7 +232,8 @@ def _block_diagonal(blocks: Sequence[Pooling], rows: Sequence[int], columns: Seq
     )
 
 
-def _stack(images: Sequence[Image]) -> Tensor:
+def stack_images(images: Sequence[Image]) -> Tensor:
+    """(I,3,H,W) uint8: the pictures in one tensor, smaller ones padded with zeros at the right and at the bottom."""
     height = max((image.shape[0] for image in images), default=1)
     width = max((image.shape[1] for image in images), default=1)
     stacked = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
