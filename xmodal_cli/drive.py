@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xmodal_core.errors import InputError
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -23,13 +25,17 @@ def open_from_options(
     config: Path | None = None,
     assignments: Sequence[str] | None = None,
     *,
+    cameras: str | None = None,
+    perturbation: float | None = None,
     quiet: bool = False,
 ) -> Dataset:
-    """The data set that ``--dataset``, ``--root``, ``--split``, ``--config`` and ``--set`` describe.
+    """The data set that ``--dataset``, ``--root``, ``--split``, ``--cameras``, ``--config`` and ``--set`` describe.
 
     The options of the data set are the ``dataset`` section of the settings file, then ``--set dataset.…``, then
-    ``--split``; its ``name`` and ``root`` are there too where ``--dataset`` and ``--root`` are not given. Without any
-    it is the sample drive, which is made first where it is not there yet, with a progress bar unless ``quiet``.
+    ``--split`` and ``--cameras``; its ``name`` and ``root`` are there too where ``--dataset`` and ``--root`` are not
+    given. Without any it is the sample drive, which is made first where it is not there yet, with a progress bar
+    unless ``quiet``. How wrong its cameras' calibration is made is the ``rig`` section, with ``perturbation`` degrees
+    where ``--perturb-calibration`` gives them.
 
     Raises:
         InputError, DataError: see ``open_dataset`` and ``config.resolve``.
@@ -37,6 +43,7 @@ def open_from_options(
     from xmodal_core import plugins
     from xmodal_core.config import read_sections, resolve, validate
     from xmodal_core.datasets import open_dataset
+    from xmodal_core.rig import RigConfig
 
     written = read_sections(config, list(assignments or ()))["dataset"]
     dataset = dataset or str(written.get("name") or DEFAULT)
@@ -46,10 +53,27 @@ def open_from_options(
     options = resolve(kind.Config, config, list(assignments or ()), "dataset").model_dump()
     if split is not None:
         options["split"] = split
-    validate(kind.Config, options, "dataset", "--split")
+    if cameras is not None:
+        options["cameras"] = camera_names(cameras)
+    validate(kind.Config, options, "dataset", "--cameras" if split is None else "--split")
+    rig = resolve(RigConfig, config, list(assignments or ()), "rig")
+    if perturbation is not None:
+        rig = rig.model_copy(update={"perturb_calibration": perturbation})
     if dataset == "sample" and root is None:
         root = ensure_sample_drive(quiet=quiet)
-    return open_dataset(dataset, root, options)
+    return open_dataset(dataset, root, options, rig)
+
+
+def camera_names(text: str) -> list[str]:
+    """The cameras that ``--cameras`` names, each once.
+
+    Raises:
+        InputError: it names none.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(f"'{text}' does not name cameras", "write --cameras CAM_FRONT,CAM_BACK")
+    return list(dict.fromkeys(names))
 
 
 def ensure_sample_drive(settings: DriveSettings | None = None, *, quiet: bool = False) -> Path:

@@ -75,8 +75,9 @@ class Looking:
 
     @property
     def title(self) -> str:
-        """The data set's name."""
-        return type(self.dataset).__module__.rsplit(".", 1)[-1]
+        """The data set's name, and what was made wrong in it."""
+        name, wrong = type(self.dataset).__module__.rsplit(".", 1)[-1], self.dataset.rig.perturb_calibration
+        return f"{name} · cameras turned by {wrong:g}°" if wrong else name
 
     def look(self, number: int) -> Look:
         """Frame ``number`` as a scene.
@@ -87,6 +88,7 @@ class Looking:
         """
         from viz.compose import compose
         from xmodal_core.units.discovery import discover
+        from xmodal_core.units.miscalibration import measure_miscalibration
 
         self.on_step("reading")
         frame = self.dataset.frame(number)
@@ -97,6 +99,8 @@ class Looking:
         notes: list[str] = []
         chosen = self._choose(frame, units, notes)
         similarity = None if chosen is None else self._compare(frame, units, chosen, notes)
+        if self.dataset.rig.perturb_calibration and frame.cameras:
+            notes.append(f"miscalibration: {measure_miscalibration(frame, units, self.dataset.rig)}")
         self.on_step("colouring")
         scene = compose(frame, units, similarity, self.stage, title=f"{self.title} · frame {number}")
         return Look(frame, units, scene, similarity.unit if similarity else None, tuple(notes))

@@ -29,6 +29,24 @@ Root = Annotated[
 Split = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="Which split; each data set has a default of its own.")
 ]
+Cameras = Annotated[
+    str | None,
+    typer.Option(
+        "--cameras",
+        metavar="NAMES",
+        help="Only these cameras, e.g. CAM_FRONT,CAM_BACK. Default: the data set's usual ones.",
+    ),
+]
+PerturbCalibration = Annotated[
+    float | None,
+    typer.Option(
+        "--perturb-calibration",
+        metavar="DEG",
+        help="Turn each camera by so many degrees about a random axis: what a wrong calibration does.",
+        min=0,
+        max=90,
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(

@@ -27,7 +27,7 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 Origin = Callable[[str], str]
 
-SECTIONS = ("dataset", "units", "augment", "teacher", "network", "method", "train")
+SECTIONS = ("dataset", "rig", "units", "augment", "teacher", "network", "method", "train")
 """The parts of an experiment's settings file, in the order of the way through."""
 
 CHOICES = ("name", "root")

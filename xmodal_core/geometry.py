@@ -29,6 +29,19 @@ def rotation_z(angle: float) -> Doubles:
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
+def rotation_about(axis: Sequence[float] | Doubles, angle: float) -> Doubles:
+    """The 3x3 rotation by ``angle`` radians about ``axis``, which need not be normalised.
+
+    Raises:
+        ValueError: the axis has no direction.
+    """
+    direction = np.asarray(axis, dtype=np.float64)
+    length = float(np.linalg.norm(direction))
+    if not 0 < length < np.inf:
+        raise ValueError(f"axis {tuple(axis)} has no direction")
+    return rotation_from_quaternion([np.cos(angle / 2), *(np.sin(angle / 2) / length * direction)])
+
+
 def rotation_from_quaternion(wxyz: Sequence[float]) -> Doubles:
     """The 3x3 rotation of a quaternion (w, x, y, z); it need not be normalised.
 

@@ -10,6 +10,7 @@ import pytest
 import sample_data
 from xmodal_cli.drive import ensure_sample_drive, open_from_options
 from xmodal_core.errors import InputError
+from xmodal_core.rig import RigConfig
 
 Root = Callable[[str], Path]
 
@@ -73,3 +74,32 @@ def test_no_bar_where_the_drive_is_there(
     monkeypatch.setattr(sample_data, "ensure_drive", lambda **options: there)
     assert ensure_sample_drive() == there
     assert capsys.readouterr().err == ""
+
+
+def test_cameras_are_chosen_by_name_each_once(example_root: Root) -> None:
+    root = example_root("nuscenes")
+    dataset = open_from_options("nuscenes", root, cameras="CAM_BACK, CAM_FRONT,CAM_BACK")
+    assert [camera.name for camera in dataset.frame(0).cameras] == ["CAM_BACK", "CAM_FRONT"]
+    raw = open_from_options("kitti_raw", example_root("kitti_raw"), cameras="image_02")
+    assert [camera.name for camera in raw.frame(0).cameras] == ["image_02"]
+
+
+@pytest.mark.parametrize(
+    ("cameras", "complaint"), [("CAM_MOON", "unknown camera 'CAM_MOON'.*known: CAM_FRONT, "), ("", "'' does not name")]
+)
+def test_cameras_that_are_not_there_are_named(cameras: str, complaint: str, example_root: Root) -> None:
+    with pytest.raises(InputError, match=complaint):
+        open_from_options("nuscenes", example_root("nuscenes"), cameras=cameras)
+
+
+def test_the_calibration_is_made_wrong_by_option_over_set_over_file(tmp_path: Path, example_root: Root) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("rig: {perturb_calibration: 1, seed: 4}\n")
+    root = example_root("nuscenes")
+    assert open_from_options("nuscenes", root, config=file).rig == RigConfig(perturb_calibration=1, seed=4)
+    more = ["rig.perturb_calibration=2"]
+    assert open_from_options("nuscenes", root, config=file, assignments=more).rig.perturb_calibration == 2
+    opened = open_from_options("nuscenes", root, config=file, assignments=more, perturbation=3.0)
+    assert opened.rig == RigConfig(perturb_calibration=3, seed=4)
+    with pytest.raises(InputError, match=r"rig\.perturb_calibration.*less than or equal to 90"):
+        open_from_options("nuscenes", root, assignments=["rig.perturb_calibration=100"])

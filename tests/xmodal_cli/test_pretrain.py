@@ -180,6 +180,8 @@ def test_what_is_there_is_never_overwritten(drive, finished):
         (["--network", "pillars"], "cannot be given with --network"),
         (["--set", "train.adam.lr=1"], "cannot be given with --set train.adam.lr=1"),
         (["--out", "elsewhere"], "cannot be given with --out"),
+        (["--cameras", "02"], "cannot be given with --cameras"),
+        (["--perturb-calibration", "1"], "cannot be given with --perturb-calibration"),
     ],
 )
 def test_a_resumed_run_keeps_its_settings(more, complaint, finished):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -264,3 +265,14 @@ def test_real_sweeps(dataset: str, root: str, real_data: Path) -> None:
     assert 0.3 < float(str(told["ground"])) < 0.8
     assert int(str(told["instances"])) > 100
     assert int(str(told["units"])) > 300
+
+
+def test_only_the_cameras_asked_for_and_how_wrong_they_are(show: Callable[..., Result]) -> None:
+    words = ("--cameras", "CAM_BACK,CAM_FRONT", "--perturb-calibration", "1.5", "--stage", "units", "--out", "x.html")
+    done = last_line(show(*words, "--json", dataset="nuscenes"))
+    assert len(done["notes"]) == 1
+    assert re.fullmatch(r"miscalibration: pixels moved by \d+\.\d, \d+% of pairs still on their unit", done["notes"][0])
+    page = Path("x.html").read_text()
+    assert "cameras turned by 1.5°" in page
+    assert "front left" not in page
+    assert "unknown camera 'CAM_MOON'" in complaint(show("--cameras", "CAM_MOON", dataset="nuscenes")).message

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmodal_cli.options import Assignments, DatasetName, Json, Root, Split, known
+from xmodal_cli.options import Assignments, Cameras, DatasetName, Json, PerturbCalibration, Root, Split, known
 from xmodal_core import plugins
 from xmodal_core.errors import InputError
 
@@ -31,6 +31,8 @@ def pretrain(
     dataset: DatasetName = None,
     root: Root = None,
     split: Split = None,
+    cameras: Cameras = None,
+    perturb_calibration: PerturbCalibration = None,
     frames: Annotated[
         int | None, typer.Option("--frames", metavar="N", help="Only so many frames, evenly spread.", min=1)
     ] = None,
@@ -90,9 +92,13 @@ def pretrain(
     Ctrl-C stops after the step at work and saves; go on with --resume RUN. The run's folder has the settings, the
     measures of every step (metrics.jsonl, TensorBoard), checkpoint.pt to resume and backbone.safetensors to use.
     """
+    from xmodal_cli.drive import camera_names
+
     chosen: dict[str, Any] = {
         "dataset.name": dataset,
         "dataset.split": split,
+        "dataset.cameras": None if cameras is None else camera_names(cameras),
+        "rig.perturb_calibration": perturb_calibration,
         "train.frames": frames,
         "method.name": method,
         "network.name": network,

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from xmodal_core.config import Settings
 from xmodal_core.errors import InputError
+from xmodal_core.rig import RigConfig, perturb
 from xmodal_core.types import Frame, Sensor
 
 
@@ -33,6 +34,9 @@ class Dataset(ABC):
     layout: ClassVar[tuple[str, ...]]
     channels: ClassVar[tuple[str, ...]]
     sensor: ClassVar[Sensor]
+
+    rig: RigConfig = RigConfig()
+    """How wrong the calibration of the frames' cameras is made."""
 
     def __init__(self, root: Path, config: Settings) -> None:
         self.root = root
@@ -79,7 +83,7 @@ class Dataset(ABC):
                 f"frame {index} is out of range: {self.root} has {len(self)} frames in this split",
                 f"choose 0 to {len(self) - 1}",
             )
-        return self._read(index)
+        return perturb(self._read(index), self.rig)
 
     def label_classes(self) -> dict[str, list[str]]:
         """What its labels are called, as its first frame has them: ``boxes`` and ``semantic``, each only where there

@@ -47,9 +47,11 @@ class KittiRawConfig(Settings):
     @field_validator("cameras", mode="before")
     @classmethod
     def _as_written(cls, value: Any) -> Any:
-        """YAML reads 02 as the number 2."""
+        """YAML reads 02 as the number 2; image_02 is the folder of 02 and its name in a frame."""
         if isinstance(value, (list, tuple)):
-            return tuple(f"{camera:02d}" if isinstance(camera, int) else camera for camera in value)
+            return tuple(
+                f"{camera:02d}" if isinstance(camera, int) else str(camera).removeprefix("image_") for camera in value
+            )
         return value
 
 

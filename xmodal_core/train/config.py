@@ -21,6 +21,7 @@ from pydantic import field_validator, model_validator
 from xmodal_core import plugins
 from xmodal_core.config import CHOICES, SECTIONS, Origin, Settings, origin_of, read_sections, setting, validate
 from xmodal_core.errors import InputError
+from xmodal_core.rig import RigConfig
 from xmodal_core.units.config import UnitsConfig
 
 DEFAULTS = {"dataset": "sample", "teacher": "efficientnet_lite0", "network": "minkunet", "method": "units"}
@@ -140,11 +141,12 @@ class Experiment:
     Args:
         dataset, teacher, network, method: which plugin, with which options.
         root: the data set's folder; None for one that finds its files itself.
-        units, augment, train: their settings.
+        rig, units, augment, train: their settings.
     """
 
     dataset: Choice
     root: Path | None
+    rig: RigConfig
     units: UnitsConfig
     augment: AugmentConfig
     teacher: Choice
@@ -203,6 +205,7 @@ def read_experiment(
     return Experiment(
         dataset=_choose("dataset", sections, origin),
         root=None if root is None else whole_path(Path(str(root))),
+        rig=validate(RigConfig, sections["rig"], "rig", origin),
         units=validate(UnitsConfig, sections["units"], "units", origin),
         augment=validate(AugmentConfig, sections["augment"], "augment", origin),
         teacher=_choose("teacher", sections, origin),

@@ -37,7 +37,8 @@ def make_parts(experiment: Experiment) -> Parts:
     Raises:
         InputError, DataError: the data set cannot be opened, the teacher's weights are not there.
     """
-    dataset = open_dataset(experiment.dataset.name, experiment.root, experiment.dataset.options.model_dump())
+    data = experiment.dataset
+    dataset = open_dataset(data.name, experiment.root, data.options.model_dump(), experiment.rig)
     kind = plugins.load(plugins.METHOD, experiment.method.name)
     network = load_network(experiment.network.name, experiment.network.options.model_dump())
     teacher = (

@@ -10,7 +10,9 @@ import yaml
 from xmodal_cli.drive import open_from_options
 from xmodal_core.config import SECTIONS, resolve
 from xmodal_core.errors import InputError
+from xmodal_core.rig import RigConfig
 from xmodal_core.train.config import DEFAULTS, TrainConfig, read_experiment, recipes
+from xmodal_core.train.parts import make_parts
 from xmodal_core.units.config import UnitsConfig
 
 
@@ -137,3 +139,17 @@ def test_recipes_are_experiments(recipe):
     assert text.startswith("# ")
     assert f"xmodal pretrain --config {recipe.stem} --root DIR" in text
     assert read_experiment(Path(recipe.stem), gpu=True) == experiment
+
+
+def test_a_run_remembers_its_cameras_and_how_wrong_they_are(tmp_path):
+    options = {"dataset.name": "nuscenes", "dataset.cameras": ["CAM_FRONT"], "rig.perturb_calibration": 1.5}
+    experiment = read_experiment(None, ["rig.seed=2"], options, gpu=False)
+    assert experiment.rig == RigConfig(perturb_calibration=1.5, seed=2)
+    again = read_experiment(_file(tmp_path, experiment.to_yaml()), gpu=False)
+    assert (again.rig, again.dataset.options.cameras) == (experiment.rig, ("CAM_FRONT",))
+
+
+def test_a_runs_frames_are_seen_with_its_calibration(example_root):
+    options = {"dataset.name": "kitti_raw", "dataset.root": example_root("kitti_raw"), "rig.perturb_calibration": 2.0}
+    parts = make_parts(read_experiment(None, ["teacher.weights=random"], options, gpu=False))
+    assert parts.dataset.rig == RigConfig(perturb_calibration=2.0)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmodal_cli.options import Assignments, ConfigFile, DatasetName, Json, Root, Split, known
+from xmodal_cli.options import (
+    Assignments,
+    Cameras,
+    ConfigFile,
+    DatasetName,
+    Json,
+    PerturbCalibration,
+    Root,
+    Split,
+    known,
+)
 from xmodal_core import plugins
 
 if TYPE_CHECKING:
@@ -50,6 +60,8 @@ def show(
             help=f"Image network that compares units: {known(plugins.TEACHER)}.",
         ),
     ] = None,
+    cameras: Cameras = None,
+    perturb_calibration: PerturbCalibration = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     json: Json = False,
@@ -66,7 +78,7 @@ def show(
         raise InputError(f"unknown stage '{stage}'", f"known: {', '.join(STAGES)}")
     number = _number(frame)
     first = attempts(out, viewer)[0]  # complains before a drive is made or a frame read
-    looking = _looking(dataset, root, split, config, assignments)
+    looking = _looking(dataset, root, split, cameras, perturb_calibration, config, assignments)
     looking.stage, looking.unit, looking.teacher = stage, unit, teacher
     # A page and a window show all stages, whichever they open on; a picture only what was asked for.
     whole = first.viewer == "plotly" or first.out is None
@@ -99,6 +111,8 @@ def _looking(
     dataset: str | None,
     root: Path | None,
     split: str | None,
+    cameras: str | None,
+    perturbation: float | None,
     config: Path | None,
     assignments: list[str] | None,
 ) -> Looking:
@@ -109,7 +123,7 @@ def _looking(
     from xmodal_core.units.config import UnitsConfig
 
     settings = resolve(UnitsConfig, config, assignments or (), "units")
-    opened = open_from_options(dataset, root, split, config, assignments)
+    opened = open_from_options(dataset, root, split, config, assignments, cameras=cameras, perturbation=perturbation)
     return Looking(opened, settings, config=config, assignments=tuple(assignments or ()))
 
 
