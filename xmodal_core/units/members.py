@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xmodal_core.types import Ints, Units
+from xmodal_core.types import Ints, Pooling, Units
 
 
 def unit_of_points(units: Units) -> Ints:
@@ -13,14 +13,19 @@ def unit_of_points(units: Units) -> Ints:
     All points of an instance belong to the unit it became, a seed to its own, any other point to the unit that gives it
     most weight. (The pooling matrix may share a point among units; a picture has to choose, and loses no unit.)
     """
-    pooling = units.pooling
-    owner = np.full(len(units.ground), -1, dtype=np.int64)
-    lightest_first = np.argsort(pooling.weight, kind="stable")
-    owner[pooling.column[lightest_first]] = pooling.row[lightest_first]
+    owner = row_of_columns(units.pooling)
     inside = units.instance >= 0
     became = unit_of_instances(units)
     owner[inside] = became[units.instance[inside]]
     owner[units.seeds] = units.unit
+    return owner
+
+
+def row_of_columns(pooling: Pooling) -> Ints:
+    """The row that gives each column most weight, (N,) int64, or -1: the unit of each point, whatever a unit is."""
+    owner = np.full(pooling.shape[1], -1, dtype=np.int64)
+    lightest_first = np.argsort(pooling.weight, kind="stable")
+    owner[pooling.column[lightest_first]] = pooling.row[lightest_first]
     return owner
 
 
