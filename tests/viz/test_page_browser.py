@@ -374,7 +374,7 @@ def test_a_frame_without_cameras_has_no_images_beside_it(page: Page, frame: Fram
     assert out is not None
     page.open(out)
     assert page("document.body.dataset.stage") == "instances"
-    assert not page("document.querySelector('aside')")
+    assert page("document.querySelector('aside').clientWidth") == 0
     for key in "12345":
         page.press(key)
     page.wait("document.body.dataset.stage === 'units'")

@@ -9,7 +9,7 @@ class Page {
   constructor(model) {
     this.model = model;
     this.pointed = { kind: "unit", number: -1 };
-    const groupOf = (row) => (kind) => (row < 0 ? -1 : model.members[kind][row]);
+    const groupOf = (row) => (kind) => (row < 0 ? -1 : this.model.members[kind][row]);
     this.space = new Space(model, $("#space"), $("#halo"), {
       hover: (row) => this.hover(groupOf(row)), click: (row) => this.click(groupOf(row), -1),
     });
@@ -39,16 +39,35 @@ class Page {
     document.body.dataset.ready = "yes";
   }
 
+  // Another scene, of the same frame or another: stage, camera, image and chosen unit stay as far as they can.
+  async update(scene) {
+    const { model, views, space } = this, [row] = model.unit < 0 ? [] : model.pointsOf("unit", model.unit);
+    const place = row === undefined ? null : [model.x[row], model.y[row], model.z[row]], view = (model.views[views.current] || {}).name;
+    const fresh = new Model(scene, model.pictures);
+    this.model = fresh;
+    space.use(fresh);
+    views.use(fresh);
+    this.pointed = { kind: "unit", number: -1 };
+    await views.load();
+    this.head();
+    const unit = place ? fresh.unitAt(place) : -1, stage = fresh.stage(this.stage.name) || fresh.stage("units");
+    if (unit >= 0) fresh.choose(unit);
+    if (fresh.views.length) views.setFocus(Math.max(0, fresh.views.findIndex(({ name }) => name === view)));
+    await this.show(stage.name === "similarity" && unit < 0 ? "units" : stage.name);
+  }
+
   head() {
     const { title, subtitle, facts, shown } = this.model.scene;
     Object.assign($("header h1"), { textContent: title, title });
     Object.assign($("header small"), { textContent: subtitle, title: subtitle });
+    $(".facts").replaceChildren();
     for (const [number, what] of facts) {
       const pair = make("div");
       pair.append(make("dt", what), make("dd", number));
       $(".facts").append(pair);
     }
     $(".shown").textContent = shown;
+    $(".stages").replaceChildren();
     this.model.stages.forEach((stage, number) => {
       const button = make("button", "", { onclick: () => this.show(stage.name) });
       button.append(make("i", String(number + 1)), stage.title);
@@ -61,7 +80,7 @@ class Page {
     const { views } = this.model;
     document.body.classList.toggle("alone", views.length === 1);
     document.body.classList.toggle("wide", views.length === 1 && views[0].width > 2.4 * views[0].height);
-    if (!views.length) { $("aside").remove(); $("main").style.gridTemplateColumns = "minmax(0, 1fr)"; }
+    document.body.classList.toggle("blind", !views.length);
   }
 
   // The images beside the scene, as large as the window's height allows; one wide image goes below instead.

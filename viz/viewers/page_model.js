@@ -17,7 +17,8 @@ function decodeRuns(runs, count) {
 }
 
 class Model {
-  constructor(scene) {
+  // `pictures` are those shown before, by camera: a scene of the same frame comes without.
+  constructor(scene, pictures = new Map()) {
     this.scene = scene;
     const cloud = decode(scene.cloud.array), step = scene.cloud.step, count = cloud.length / 3;
     this.x = new Float32Array(count); this.y = new Float32Array(count); this.z = new Float32Array(count);
@@ -28,7 +29,7 @@ class Model {
     this.words = scene.words;
     this.layers = new Map(scene.layers.map((layer) => [layer.name, this.readLayer(layer)]));
     this.stages = scene.stages.map((stage) => ({ ...stage, tint: decode(stage.tint) }));
-    this.views = scene.views.map((view) => this.readView(view));
+    this.views = scene.views.map((view) => this.readView({ ...view, image: view.image || pictures.get(view.name) }));
     this.unit = NOT_CHOSEN;
     if (scene.similarities) this.similar = { ...scene.similarities, features: decode(scene.similarities.features) };
   }
@@ -52,6 +53,8 @@ class Model {
     return { ...view, width, height, rows: decode(view.rows), uv: decode(view.uv), masks, bounds, strokes };
   }
 
+  get pictures() { return new Map(this.views.map((view) => [view.name, view.image])); }
+
   // The size and fading of a layer in 3D.
   look(layer) { return this.scene.looks[layer.line ? "strokes" : "points"][layer.emphasis]; }
 
@@ -64,6 +67,18 @@ class Model {
     const of = this.members[kind], found = [];
     for (let i = 0; i < of.length; i++) if (of[i] === number) found.push(i);
     return found;
+  }
+
+  // The unit nearest to a place, or -1 where none is within half a metre.
+  unitAt([x, y, z]) {
+    const of = this.members.unit;
+    let best = NOT_CHOSEN, least = 0.25;
+    for (let i = 0; i < of.length; i++) {
+      if (of[i] < 0) continue;
+      const away = (this.x[i] - x) ** 2 + (this.y[i] - y) ** 2 + (this.z[i] - z) ** 2;
+      if (away < least) { least = away; best = of[i]; }
+    }
+    return best;
   }
 
   // The camera that sees most of a unit, or -1.

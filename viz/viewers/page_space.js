@@ -8,7 +8,13 @@ const css = ([r, g, b]) => `rgb(${r},${g},${b})`;
 
 class Space {
   constructor(model, element, halo, events) {
-    Object.assign(this, { model, element, halo, events, hidden: new Set(), shown: [], glow: [] });
+    Object.assign(this, { element, halo, events, hidden: new Set(), shown: [], glow: [] });
+    this.use(model);
+  }
+
+  // Show another scene from now on; the camera keeps its place in metres.
+  use(model) {
+    this.model = model;
     this.reach = [model.x, model.y, model.z].map((values) => reachOf(values));
     this.middle = middleOf(model);
   }
@@ -86,7 +92,7 @@ class Space {
     const traces = this.shown.map((layer) => this.trace(layer)), options = { displayModeBar: false, scrollZoom: true };
     if (this.drawn) {
       // The camera stays where the hand left it.
-      this.drawn.scene = { ...this.drawn.scene, ...this.held() };
+      this.drawn.scene = { ...this.layout("behind").scene, ...this.held() };
       await Plotly.react(this.element, traces, this.drawn, options);
       return;
     }

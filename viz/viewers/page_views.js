@@ -4,29 +4,37 @@ const RIMMED = 140; // the opacity from which a mask has a rim too
 
 class Views {
   constructor(model, rig, focus, events) {
-    Object.assign(this, { model, events, current: 0, hidden: new Set(), marks: [] });
+    Object.assign(this, { rig, events, current: 0, hidden: new Set(), marks: [] });
     this.caption = focus.querySelector("figcaption");
     this.large = focus.querySelector("canvas");
-    this.bases = model.views.map((view) => canvasOf(view.width, view.height)); // the picture and the stage, no marks
-    this.thumbs = model.views.map((view) => canvasOf(view.width, view.height));
-    this.figures = model.views.map((view, number) => this.makeFigure(view, number, rig));
-    const columns = Math.max(1, ...model.views.map((view) => view.place[1] + 1));
-    rig.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+    this.use(model);
     this.listen(this.large, () => this.current);
   }
 
-  makeFigure(view, number, rig) {
+  // Show another scene from now on; `load` has to follow.
+  use(model) {
+    this.model = model;
+    this.bases = model.views.map((view) => canvasOf(view.width, view.height)); // the picture and the stage, no marks
+    this.thumbs = model.views.map((view) => canvasOf(view.width, view.height));
+    this.figures = model.views.map((view, number) => this.makeFigure(view, number));
+    const columns = Math.max(1, ...model.views.map((view) => view.place[1] + 1));
+    this.rig.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+    this.rig.replaceChildren(...this.figures);
+  }
+
+  makeFigure(view, number) {
     const figure = document.createElement("figure"), caption = document.createElement("figcaption");
     caption.textContent = view.title;
     figure.append(this.thumbs[number], caption);
     figure.style.gridArea = `${view.place[0] + 1} / ${view.place[1] + 1}`;
     this.listen(this.thumbs[number], () => number);
-    rig.append(figure);
     return figure;
   }
 
   async load() {
+    const loaded = new Map((this.images || []).map((image) => [image.src, image]));
     this.images = await Promise.all(this.model.views.map(async (view) => {
+      if (loaded.has(view.image)) return loaded.get(view.image);
       const image = new Image();
       image.src = view.image;
       await image.decode();
