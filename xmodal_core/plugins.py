@@ -36,7 +36,8 @@ NETWORK = Kind("network", "xmodal_core.points", "PointNetwork")
 METHOD = Kind("method", "xmodal_core.methods", "Method")
 EXPORTER = Kind("exporter", "xmodal_core.exporters", "Exporter")
 VIEWER = Kind("viewer", "viz.viewers", "Viewer")
-KINDS = (DATASET, TEACHER, NETWORK, METHOD, EXPORTER, VIEWER)
+PEER = Kind("peer", "xmodal_core.units.peers", "Peer")
+KINDS = (DATASET, TEACHER, NETWORK, METHOD, EXPORTER, VIEWER, PEER)
 
 
 def _folder(kind: Kind) -> Path:
