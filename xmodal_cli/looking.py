@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xmodal_cli.chosen import METHOD, TEACHER, chosen, load_on_device
 from xmodal_core import plugins
 from xmodal_core.errors import InputError, XmodalError
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from xmodal_core.images import Teacher
     from xmodal_core.types import Frame, Units
     from xmodal_core.units.config import UnitsConfig
-
-TEACHER, METHOD = "efficientnet_lite0", "units"
-"""As in pre-training, where nobody chose."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,8 @@ class Looking:
         if find_spec("torch") is None:
             self._give_up("torch is not installed", "pip install torch", notes)
             return None
-        method = self._options(plugins.METHOD, METHOD)[1]
-        name, options = self._options(plugins.TEACHER, TEACHER, self.teacher)
+        method = chosen(plugins.METHOD, METHOD, self.config, self.assignments)[1]
+        name, options = chosen(plugins.TEACHER, TEACHER, self.config, self.assignments, self.teacher)
         try:
             teacher = self._load(name, options)
         except XmodalError as error:
@@ -155,23 +153,8 @@ class Looking:
     def _load(self, name: str, options: Settings) -> Teacher:
         """The teacher with its weights, loaded once."""
         if self._loaded is None:
-            from xmodal_core.images import load_teacher
-            from xmodal_core.train.config import has_gpu
-
-            self._loaded = load_teacher(name, options.model_dump()).to("cuda" if has_gpu() else "cpu")
+            self._loaded = load_on_device(name, options)
         return self._loaded
-
-    def _options(self, kind: plugins.Kind, default: str, wanted: str | None = None) -> tuple[str, Settings]:
-        """The plugin that is ``wanted``, or else named in the settings, and its options there."""
-        from xmodal_core.config import CHOICES, origin_of, read_sections, validate
-
-        written = read_sections(self.config, self.assignments)[kind.name]
-        name = wanted or str(written.get("name") or default)
-        # Options of another plugin than the one they were written for have no say.
-        ours = written.get("name", name) == name
-        values = {key: value for key, value in written.items() if key not in CHOICES and ours}
-        origin = origin_of(self.config, [text.partition("=")[0] for text in self.assignments])
-        return name, validate(plugins.load(kind, name).Config, values, kind.name, origin)
 
 
 def _no_units(frame: Frame, units: Units) -> str | None:

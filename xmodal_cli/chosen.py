@@ -1,0 +1,47 @@
+"""The plugins that settings and options choose, where a command needs one beside the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xmodal_core import plugins
+
+if TYPE_CHECKING:
+    from xmodal_core.config import Settings
+    from xmodal_core.images import Teacher
+
+TEACHER, METHOD = "efficientnet_lite0", "units"
+"""As in pre-training, where nobody chose."""
+
+
+def chosen(
+    kind: plugins.Kind, default: str, config: Path | None, assignments: Sequence[str], wanted: str | None = None
+) -> tuple[str, Settings]:
+    """The name of the plugin that is ``wanted``, or else named in the settings, and its options there.
+
+    Raises:
+        InputError: there is no such plugin, an option is unknown or out of bounds.
+    """
+    from xmodal_core.config import CHOICES, origin_of, read_sections, validate
+
+    written = read_sections(config, assignments)[kind.name]
+    name = wanted or str(written.get("name") or default)
+    # Options of another plugin than the one they were written for have no say.
+    ours = written.get("name", name) == name
+    values = {key: value for key, value in written.items() if key not in CHOICES and ours}
+    origin = origin_of(config, [text.partition("=")[0] for text in assignments])
+    return name, validate(plugins.load(kind, name).Config, values, kind.name, origin)
+
+
+def load_on_device(name: str, options: Settings) -> Teacher:
+    """The teacher with its weights, on a GPU where there is one.
+
+    Raises:
+        RunError, DataError: see ``load_teacher``.
+    """
+    from xmodal_core.images import load_teacher
+    from xmodal_core.train.config import has_gpu
+
+    return load_teacher(name, options.model_dump()).to("cuda" if has_gpu() else "cpu")
