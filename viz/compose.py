@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from viz import members, stages
-from viz.pictures import make_views
-from viz.scene import ALL, Kind, PointLayer, Scene, Similarities, Stage
+from viz.pictures import make_views, shown_pictures
+from viz.scene import ALL, Kind, LineLayer, PointLayer, Scene, Similarities, Stage, View
 from viz.similarity import Similarity, compact
 from viz.thin import LIMIT, thin
 from xmodal_core.errors import InputError
-from xmodal_core.types import Floats, Frame, Ints, Units
+from xmodal_core.types import Floats, Frame, Image, Ints, Units
 from xmodal_core.units.members import unit_of_points
 
 STAGES = ("sweep", "ground", "seeds", "instances", "units", "similarity")
@@ -26,18 +27,19 @@ def compose(
     *,
     title: str = "",
     limit: int = LIMIT,
-    pictures: bool = True,
+    pictures: bool | Sequence[Image] = True,
 ) -> Scene:
     """The scene of ``frame`` and ``units``.
 
     Args:
-        frame: its cameras' pictures are read now.
+        frame: its cameras' pictures are read now, unless they are given.
         units: as ``units.discover`` found them, every stage inside.
         similarity: one unit against all others; None leaves that stage out.
         stage: the stage to open on, or ``all``.
         title: what the picture is headed with; empty: the frame's name.
         limit: how many points to draw.
-        pictures: with the cameras' images; without, none is read.
+        pictures: with the cameras' images; without, none is read. Whoever draws a frame again gives them, as
+            ``pictures.shown_pictures`` made them.
 
     Raises:
         InputError: there is no such stage, or ``similarity`` is asked for and not given.
@@ -71,11 +73,25 @@ def compose(
             "unit": members.unit_words(frame, units, owner),
         },
         layers=(*around, *layers),
-        views=make_views(frame, units.pixels, rows, groups, wireframes) if pictures else (),
+        views=_views(frame, units, pictures, rows, groups, wireframes),
         stages=tuple(_with(step, everywhere) for step in steps),
         opening=stage,
         similarities=similarities,
     )
+
+
+def _views(
+    frame: Frame,
+    units: Units,
+    pictures: bool | Sequence[Image],
+    rows: Ints,
+    groups: dict[Kind, Ints],
+    wireframes: list[LineLayer],
+) -> tuple[View, ...]:
+    if pictures is False:
+        return ()
+    shown = shown_pictures(frame) if pictures is True else pictures
+    return make_views(frame, shown, units.pixels, rows, groups, wireframes)
 
 
 def _all_stages(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from xmodal_core.geometry import points_in_box
 from xmodal_core.types import Doubles, Floats, Frame, Ints, Units
+from xmodal_core.units.compiled import compiled
 from xmodal_core.units.members import unit_of_points
 
 REASONS = {
@@ -29,13 +29,23 @@ def centres(points: Floats, groups: Ints, count: int) -> Doubles:
 
 def bounds(points: Floats, groups: Ints, count: int) -> tuple[Doubles, Doubles]:
     """The lowest and highest corner of each group, two (count,3); zero where a group has no point."""
-    numbers = np.arange(count)
-    low, high = np.zeros((count, 3)), np.zeros((count, 3))
-    filled = np.bincount(groups[groups >= 0], minlength=count) > 0
-    for axis in range(3 if filled.any() else 0):
-        low[filled, axis] = ndimage.minimum(points[:, axis], groups, numbers[filled])
-        high[filled, axis] = ndimage.maximum(points[:, axis], groups, numbers[filled])
+    if groups.max(initial=-1) >= count:
+        raise ValueError(f"there is a group {groups.max()} among {count}")
+    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    _widen(low, high, points, groups)
+    empty = low[:, 0] > high[:, 0]
+    low[empty], high[empty] = 0.0, 0.0
     return low, high
+
+
+@compiled
+def _widen(low: Doubles, high: Doubles, points: Floats, groups: Ints) -> None:
+    for point in range(len(points)):
+        group = groups[point]
+        if group >= 0:
+            for axis in range(3):
+                low[group, axis] = min(low[group, axis], points[point, axis])
+                high[group, axis] = max(high[group, axis], points[point, axis])
 
 
 def cluster_words(frame: Frame, units: Units) -> tuple[str, ...]:

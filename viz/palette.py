@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from xmodal_core.types import Floats
+from xmodal_core.types import Doubles, Floats, Ints
+from xmodal_core.units.compiled import compiled
 
 Colours = NDArray[np.uint8]
 Codes = NDArray[np.uint8]
@@ -104,22 +105,31 @@ def tell_apart(centres: Floats, colours: int = len(UNITS), neighbours: int = 14)
         neighbours: how many things around are looked at.
     """
     count = len(centres)
-    codes = np.zeros(count, dtype=np.uint8)
     if count < 2:
-        return codes
+        return np.zeros(count, dtype=np.uint8)
     distance, near = cKDTree(centres).query(centres, k=min(neighbours + 1, count))
-    for thing in range(count):
-        room = np.full(colours, np.inf)
-        earlier = near[thing] < thing
-        np.minimum.at(room, codes[near[thing][earlier]], distance[thing][earlier])
-        # Colours nobody near uses are equally good: take them in turn, so that all of them are used.
-        codes[thing] = _pick(room, thing)
+    codes: Codes = _take_in_turn(distance, near, colours)
     return codes
 
 
-def _pick(room: NDArray[np.float64], turn: int) -> int:
-    first = turn % len(room)
-    return int((np.argmax(np.roll(room, -first)) + first) % len(room))
+@compiled
+def _take_in_turn(distance: Doubles, near: Ints, colours: int) -> Codes:
+    count, neighbours = near.shape
+    codes = np.zeros(count, dtype=np.uint8)
+    for thing in range(count):
+        room = np.full(colours, np.inf)
+        for k in range(neighbours):
+            if near[thing, k] < thing:
+                colour = codes[near[thing, k]]
+                room[colour] = min(room[colour], distance[thing, k])
+        # Colours nobody near uses are equally good: take them in turn, so that all of them are used.
+        best = thing % colours
+        for turn in range(1, colours):
+            colour = (thing + turn) % colours
+            if room[colour] > room[best]:
+                best = colour
+        codes[thing] = best
+    return codes
 
 
 def toward(colours: Colours, background: tuple[int, int, int], share: float) -> Colours:

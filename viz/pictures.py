@@ -1,8 +1,4 @@
-"""Camera images with what lies on them: each point's pixel, and a mask of the pixels each cluster or unit covers.
-
-A sweep is sparse on an image: beams lie many pixels apart. A mask closes the gaps between returns of the same thing, as
-wide as the sensor's own spacing and no wider, and nearer things lie over farther ones.
-"""
+"""Camera images with what lies on them: each point's pixel, a mask of the pixels each cluster or unit covers, boxes."""
 
 from __future__ import annotations
 
@@ -10,24 +6,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as Pictures
-from scipy import ndimage
 
+from viz.masks import paint_masks
 from viz.scene import Kind, LineLayer, View
-from xmodal_core.types import Bools, Camera, Floats, Frame, Image, Ints, Pixels
+from xmodal_core.pictures import shrink
+from xmodal_core.types import Camera, Floats, Frame, Image, Ints, Pixels
 
 NARROW, WIDE = 800, 1100
 """Widths of the shown pictures: several cameras, one camera."""
 
 
+def shown_pictures(frame: Frame) -> tuple[Image, ...]:
+    """The pictures of all cameras of ``frame``, read now, as small as they are shown.
+
+    Raises:
+        DataError: one is missing or damaged.
+    """
+    width = WIDE if len(frame.cameras) == 1 else NARROW
+    return tuple(shrink(camera.image(), width) for camera in frame.cameras)
+
+
 def make_views(
-    frame: Frame, pixels: Pixels, rows: Ints, groups: Mapping[Kind, Ints], lines: Sequence[LineLayer]
+    frame: Frame,
+    pictures: Sequence[Image],
+    pixels: Pixels,
+    rows: Ints,
+    groups: Mapping[Kind, Ints],
+    lines: Sequence[LineLayer],
 ) -> tuple[View, ...]:
     """Every camera of ``frame`` as it is shown.
 
     Args:
-        frame: its cameras' pictures are read here.
+        frame: whose cameras they are.
+        pictures: of its cameras, as ``shown_pictures`` gives them.
         pixels: which point is seen where.
         rows: (M,) the points of the frame that are drawn.
         groups: for each kind, (N,) the cluster or unit of each point, or -1.
@@ -38,8 +49,8 @@ def make_views(
     spacing = angular_spacing(frame)
     distance = np.linalg.norm(frame.points, axis=1)
     views = []
-    for number, (camera, place) in enumerate(zip(frame.cameras, rig_places(frame), strict=True)):
-        picture, scale = shrink(camera.image(), WIDE if len(frame.cameras) == 1 else NARROW)
+    for number, (camera, picture, place) in enumerate(zip(frame.cameras, pictures, rig_places(frame), strict=True)):
+        scale = picture.shape[1] / camera.width
         mine = pixels.camera == number
         point = pixels.point[mine]
         uv = to_shown(np.stack([pixels.u[mine], pixels.v[mine]], axis=1), scale)
@@ -61,15 +72,6 @@ def make_views(
         strokes = {line.name: to_shown(project_strokes(camera, line.points), scale) for line in lines}
         views.append(replace(view, strokes=strokes))
     return tuple(views)
-
-
-def shrink(picture: Image, width: int) -> tuple[Image, float]:
-    """``picture`` no wider than ``width``, its aspect kept, and the scale that took it there."""
-    scale = min(1.0, width / picture.shape[1])
-    if scale == 1.0:
-        return picture, 1.0
-    size = (width, max(1, round(picture.shape[0] * scale)))
-    return np.asarray(Pictures.fromarray(picture).resize(size, Pictures.Resampling.LANCZOS)), scale
 
 
 def to_shown(uv: Floats, scale: float) -> Floats:
@@ -100,54 +102,6 @@ def rig_places(frame: Frame) -> list[tuple[int, int]]:
     # Leftmost first: ahead the largest angle, behind the smallest when counted on past 180 degrees.
     order = [-angle if row[i] == 0 else angle % 360 for i, angle in enumerate(left)]
     return [(r, sum(row[j] == r and order[j] < order[i] for j in range(len(row)))) for i, r in enumerate(row)]
-
-
-def paint_masks(
-    shape: tuple[int, int], uv: Floats, group: Ints, distance: Floats, brush: tuple[float, float]
-) -> NDArray[np.int32]:
-    """The pixels that each group covers, (h,w) int32 of group numbers, -1 elsewhere.
-
-    Args:
-        shape: (h, w).
-        uv: (R,2) pixels of points within the picture.
-        group: (R,) group of each, or -1.
-        distance: (R,) of each from the sensor; a group's median decides what covers what.
-        brush: pixels between neighbouring returns, across and down.
-    """
-    mask = np.full(shape, -1, dtype=np.int32)
-    inside = group >= 0
-    if not inside.any():
-        return mask
-    at, group, distance = np.round(uv[inside]).astype(np.int64), group[inside], distance[inside]
-    order = np.argsort(group, kind="stable")
-    pieces = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    pieces.sort(key=lambda piece: -float(np.median(distance[piece])))
-    for piece in pieces:
-        _paint_one(mask, at[piece], int(group[piece[0]]), brush)
-    return mask
-
-
-def _paint_one(mask: NDArray[np.int32], at: Ints, number: int, brush: tuple[float, float]) -> None:
-    bridge = (brush[0] * 1.8 + 1.0, brush[1] * 0.85 + 1.0)
-    touch = (brush[0] * 0.5 + 0.7, max(brush[0] * 0.5, brush[1] * 0.2) + 0.7)
-    margin = np.ceil(bridge).astype(np.int64) + 1
-    low, high = at.min(axis=0) - margin, at.max(axis=0) + margin + 1
-    dots = np.zeros((high[1] - low[1], high[0] - low[0]), dtype=np.bool_)
-    dots[at[:, 1] - low[1], at[:, 0] - low[0]] = True
-    closed = ~_grown(~_grown(dots, bridge), bridge)
-    body = closed | _grown(dots, touch)
-    height, width = mask.shape
-    left, top = max(low[0], 0), max(low[1], 0)
-    right, bottom = min(high[0], width), min(high[1], height)
-    window = mask[top:bottom, left:right]
-    window[body[top - low[1] : bottom - low[1], left - low[0] : right - low[0]]] = number
-
-
-def _grown(shape: Bools, reach: tuple[float, float]) -> Bools:
-    """``shape`` (h,w) and all within an ellipse of half axes ``reach`` (across, down) of it."""
-    across, down = reach
-    grown: Bools = ndimage.distance_transform_edt(~shape, sampling=(across / down, 1.0)) <= across
-    return grown
 
 
 def project_strokes(camera: Camera, points: Floats, near: float = 0.3) -> Floats:

@@ -75,6 +75,24 @@ def test_each_things_nearest_neighbours_have_other_colours(count: int, seed: int
     assert clashes <= 0.02 * 3 * count
 
 
+def naive_tell_apart(centres: np.ndarray, colours: int, neighbours: int) -> list[int]:
+    """Each thing in turn takes the colour whose nearest earlier user among its neighbours is farthest away."""
+    found: list[int] = []
+    for thing, centre in enumerate(centres):
+        distance = np.linalg.norm(centres - centre, axis=1)
+        near = [int(other) for other in np.argsort(distance, kind="stable")[: neighbours + 1] if other < thing]
+        room = [min((distance[n] for n in near if found[n] == colour), default=np.inf) for colour in range(colours)]
+        found.append(max(range(colours), key=lambda colour: (room[colour], -((colour - thing) % colours))))
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(2, 120), seed=st.integers(0, 10**6), colours=st.integers(1, 10))
+def test_colours_are_taken_in_turn(count: int, seed: int, colours: int) -> None:
+    centres = np.random.default_rng(seed).uniform(-40, 40, (count, 3))
+    assert palette.tell_apart(centres, colours).tolist() == naive_tell_apart(centres, colours, 14)
+
+
 def test_one_thing_and_none_have_a_colour_each() -> None:
     assert palette.tell_apart(np.zeros((0, 3))).shape == (0,)
     assert palette.tell_apart(np.zeros((1, 3))).tolist() == [0]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image as Pictures
 from torch import Tensor
 
 from xmodal_core.errors import InputError
+from xmodal_core.pictures import shrink
 from xmodal_core.types import Camera, Floats, Frame, Image, Pixels, Pooling, Units
 from xmodal_core.units.pool import image_pooling
 
@@ -184,15 +184,6 @@ def stack_channels(frame: Frame, channels: Sequence[str]) -> Floats:
             )
     values = [frame.channels[name] for name in channels]
     return np.stack(values, axis=1) if values else np.zeros((len(frame), 0), dtype=np.float32)
-
-
-def shrink(picture: Image, width: int) -> Image:
-    """``picture`` (h,w,3) no wider than ``width``, its aspect kept up to a whole number of rows."""
-    if picture.shape[1] <= width:
-        return picture
-    size = (width, max(1, round(picture.shape[0] * width / picture.shape[1])))
-    # Of the quick filters the one that neither shifts details by half a pixel (box) nor blurs them (bilinear).
-    return np.asarray(Pictures.fromarray(picture).resize(size, Pictures.Resampling.HAMMING))
 
 
 def collate(examples: Sequence[Example]) -> Batch:

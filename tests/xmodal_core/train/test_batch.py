@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xmodal_core import geometry
 from xmodal_core.errors import DataError, InputError
-from xmodal_core.train.batch import Batch, Example, SparseMatrix, collate, make_example, shrink, stack_channels
+from xmodal_core.train.batch import Batch, Example, SparseMatrix, collate, make_example, stack_channels
 from xmodal_core.types import Camera, Frame, Image, Lens, Pixels, Pooling, Sensor, Units
 from xmodal_core.units.pool import image_pooling
 
@@ -274,30 +274,3 @@ class TestMakeExample:
         frame, units = street([camera])
         with pytest.raises(DataError, match=r"a\.jpg"):
             make_example(frame, units, [], 800)
-
-
-class TestShrink:
-    @pytest.mark.parametrize(
-        ("size", "width", "wanted"),
-        [
-            ((900, 1600), 800, (450, 800)),
-            ((375, 1242), 800, (242, 800)),
-            ((100, 100), 200, (100, 100)),
-            ((3, 900), 64, (1, 64)),
-        ],
-    )
-    def test_sizes(self, size: tuple[int, int], width: int, wanted: tuple[int, int]) -> None:
-        found = shrink(np.zeros((*size, 3), np.uint8), width)
-        assert found.shape == (*wanted, 3)
-
-    @pytest.mark.parametrize("width", [320, 333, 100])
-    def test_what_is_finer_than_its_pixels_becomes_grey(self, width: int) -> None:
-        """No stripes of a picket fence that are not there."""
-        v, u = np.mgrid[:360, :640]
-        board = np.repeat(((u + v) % 2 * 254).astype(np.uint8)[..., None], 3, axis=2)
-        found = shrink(board, width)[2:-2, 2:-2].astype(int)
-        assert np.abs(found - 127).max() <= 8  # nearest pixels would give 127
-
-    def test_a_picture_that_is_narrow_enough_is_given_back(self) -> None:
-        picture = np.zeros((10, 12, 3), np.uint8)
-        assert shrink(picture, 12) is picture
