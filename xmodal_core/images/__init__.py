@@ -7,10 +7,19 @@ from typing import Any
 
 from xmodal_core import plugins
 from xmodal_core.config import validate
+from xmodal_core.images._negatives import unit_negatives
 from xmodal_core.images._units import FrameFeatures, unit_features, unit_image_features
 from xmodal_core.images.base import OnProgress, Teacher
 
-__all__ = ["FrameFeatures", "OnProgress", "Teacher", "load_teacher", "unit_features", "unit_image_features"]
+__all__ = [
+    "FrameFeatures",
+    "OnProgress",
+    "Teacher",
+    "load_teacher",
+    "unit_features",
+    "unit_image_features",
+    "unit_negatives",
+]
 
 
 def load_teacher(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -103,17 +103,17 @@ class FrameStatistics:
             "name": self.name,
             "scene": self.scene,
             "points": self.points,
-            "ground": _rounded(self.ground),
+            "ground": rounded(self.ground),
             "seeds": self.seeds,
             "clusters": self.clusters,
             **{name: count for name, count in self.reasons.items() if name != "kept"},
             "instances": self.instances,
             "units": self.units,
             "merged_seeds": self.merged_seeds,
-            "coverage": _rounded(self.coverage),
-            **{f"seen_by_{name}": _rounded(share) for name, share in self.cameras.items()},
+            "coverage": rounded(self.coverage),
+            **{f"seen_by_{name}": rounded(share) for name, share in self.cameras.items()},
             **{f"ms_{step}": round(value, 2) for step, value in self.milliseconds.items()},
-            **{name: _rounded(value) for name, value in (self.quality.known() if self.quality else {}).items()},
+            **{name: rounded(value) for name, value in (self.quality.known() if self.quality else {}).items()},
         }
 
 
@@ -213,6 +213,7 @@ class Summary:
         cameras: mean share of units seen, by camera; over the frames that have it.
         milliseconds: median of each step.
         quality: means, by name; only what some frame has.
+        ends: the least and the greatest value of any frame, of each of ``means`` and ``quality``.
     """
 
     frames: int
@@ -222,17 +223,18 @@ class Summary:
     cameras: Mapping[str, float]
     milliseconds: Mapping[str, float]
     quality: Mapping[str, float] = field(default_factory=dict)
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Values that JSON can hold."""
         return {
             "frames": self.frames,
-            **{name: _rounded(value) for name, value in self.means.items()},
+            **{name: rounded(value) for name, value in self.means.items()},
             "milliseconds": {name: round(value, 2) for name, value in self.milliseconds.items()},
-            "quality": {name: _rounded(value) for name, value in self.quality.items()},
-            "clusters_by_reason": {name: _rounded(value) for name, value in self.reasons.items()},
-            "seen_by": {name: _rounded(value) for name, value in self.cameras.items()},
-            "points_per_unit": {str(low): _rounded(value) for low, value in zip(SIZES, self.sizes, strict=True)},
+            "quality": {name: rounded(value) for name, value in self.quality.items()},
+            "clusters_by_reason": {name: rounded(value) for name, value in self.reasons.items()},
+            "seen_by": {name: rounded(value) for name, value in self.cameras.items()},
+            "points_per_unit": {str(low): rounded(value) for low, value in zip(SIZES, self.sizes, strict=True)},
         }
 
 
@@ -241,15 +243,24 @@ MEANS = ("points", "ground", "seeds", "clusters", "instances", "units", "merged_
 
 def average(frames: Sequence[FrameStatistics]) -> Summary:
     """The summary of at least one frame."""
+    counts = [{name: float(getattr(frame, name)) for name in MEANS} for frame in frames]
+    judged = [frame.quality.known() for frame in frames if frame.quality]
     return Summary(
         frames=len(frames),
-        means={name: mean([float(getattr(frame, name)) for frame in frames]) for name in MEANS},
+        means={name: mean([row[name] for row in counts]) for name in MEANS},
         reasons=_by_name([frame.reasons for frame in frames], np.mean),
         sizes=tuple(float(value) for value in np.mean([frame.sizes for frame in frames], axis=0)),
         cameras=_by_name([frame.cameras for frame in frames], np.mean),
         milliseconds=_by_name([frame.milliseconds for frame in frames], np.median),
-        quality=_by_name([frame.quality.known() for frame in frames if frame.quality], np.mean),
+        quality=_by_name(judged, np.mean),
+        ends={name: (low, high) for rows in (counts, judged) for name, low, high in _ends(rows)},
     )
+
+
+def _ends(rows: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, float, float]]:
+    """The least and the greatest value of each name, NaN passed over."""
+    lows, highs = _by_name(rows, np.fmin.reduce), _by_name(rows, np.fmax.reduce)
+    yield from ((name, lows[name], highs[name]) for name in lows)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -258,13 +269,13 @@ def mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else NAN
 
 
-def _by_name(rows: Sequence[Mapping[Any, float]], middle: Any) -> dict[str, float]:
+def _by_name(rows: Sequence[Mapping[Any, float]], middle: Callable[[list[float]], Any]) -> dict[str, float]:
     """``middle`` of the values of each name, over the rows that have it, in the order of first appearance."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {str(name): float(middle([row[name] for row in rows if name in row])) for name in names}
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
     """Short, for JSON, which has no NaN: None."""
     if np.isnan(value):
         return None
