@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from viz import members, stages
+from viz.changes import changes
 from viz.pictures import make_views, shown_pictures
 from viz.scene import ALL, Kind, LineLayer, PointLayer, Scene, Similarities, Stage, View
 from viz.similarity import Similarity, compact
@@ -28,6 +29,7 @@ def compose(
     title: str = "",
     limit: int = LIMIT,
     pictures: bool | Sequence[Image] = True,
+    before: Units | None = None,
 ) -> Scene:
     """The scene of ``frame`` and ``units``.
 
@@ -40,6 +42,7 @@ def compose(
         limit: how many points to draw.
         pictures: with the cameras' images; without, none is read. Whoever draws a frame again gives them, as
             ``pictures.shown_pictures`` made them.
+        before: units of other settings to compare with, as a stage ``changes``; None leaves that stage out.
 
     Raises:
         InputError: there is no such stage, or ``similarity`` is asked for and not given.
@@ -54,6 +57,9 @@ def compose(
     material = stages.gather(frame, units, rows, owner)
     similarities = _similarities(similarity)
     steps, layers = _all_stages(material, similarity, similarities)
+    if before is not None:
+        stage_of_changes, more = changes(material, before)
+        steps, layers = [*steps, stage_of_changes], [*layers, *more]
     around = stages.surroundings(material)
     everywhere = tuple(layer.name for layer in around)
     groups: dict[Kind, Ints] = {"cluster": units.clusters, "unit": owner}

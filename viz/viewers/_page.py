@@ -61,8 +61,8 @@ def script(text: str) -> str:
     return re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE)
 
 
-def describe(scene: Scene) -> dict[str, Any]:
-    """``scene`` as values that JSON can hold."""
+def describe(scene: Scene, *, pictures: bool = True) -> dict[str, Any]:
+    """``scene`` as values that JSON can hold; without ``pictures`` for a page that shows them already."""
     step = max(CENTIMETRE, float(np.abs(scene.cloud).max(initial=0.0)) / 32_000)
     similar = scene.similarities
     return {
@@ -84,7 +84,7 @@ def describe(scene: Scene) -> dict[str, Any]:
         "words": scene.words,
         "layers": [_layer(layer, len(scene.cloud)) for layer in scene.layers],
         "stages": [_stage(stage) for stage in scene.stages],
-        "views": [_view(view) for view in scene.views],
+        "views": [_view(view, pictures) for view in scene.views],
         "similarities": None
         if similar is None
         else {
@@ -145,13 +145,13 @@ def _stage(stage: Stage) -> dict[str, Any]:
     }
 
 
-def _view(view: View) -> dict[str, Any]:
+def _view(view: View, picture: bool) -> dict[str, Any]:
     return {
         "name": view.name,
         "title": view.title,
         "place": view.place,
         "size": view.size,
-        "image": "data:image/jpeg;base64," + base64.b64encode(jpeg(view.image)).decode("ascii"),
+        "image": "data:image/jpeg;base64," + base64.b64encode(jpeg(view.image)).decode("ascii") if picture else None,
         "rows": pack(_small(view.rows)),
         "uv": pack(np.round(view.uv).astype(np.int16)),
         "masks": {kind: runs(mask) for kind, mask in view.masks.items()},

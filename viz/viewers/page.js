@@ -280,7 +280,7 @@ class Page {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || $("#help").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || $("#help").open || typing(event)) return;
     const stages = this.model.stages, at = stages.indexOf(this.stage), views = this.model.views.length;
     const looks = { a: "above", b: "behind", f: "unit" };
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -300,3 +300,6 @@ class Page {
 }
 
 const hard = (colours) => colours.map((colour, i) => `${css(colour)} ${100 * i / colours.length}% ${100 * (i + 1) / colours.length}%`);
+
+// Keys that go to what is typed or slid in mean that.
+const typing = (event) => Boolean(event.target.closest && event.target.closest("input, textarea, select, [role=slider], [role=radio]"));

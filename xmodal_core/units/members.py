@@ -1,10 +1,10 @@
-"""Which points make up a unit."""
+"""Which points make up a unit, and why there may be none."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from xmodal_core.types import Ints, Pooling, Units
+from xmodal_core.types import Frame, Ints, Pooling, Units
 
 
 def unit_of_points(units: Units) -> Ints:
@@ -43,3 +43,16 @@ def cluster_of_instances(units: Units) -> Ints:
     inside = units.instance >= 0
     of[units.instance[inside]] = units.clusters[inside]
     return of
+
+
+def why_none(frame: Frame, units: Units) -> str:
+    """Why ``frame`` has no units, in words; empty where it has some."""
+    if units.count:
+        return ""
+    if not len(frame):
+        return f"frame {frame.name} has no points"
+    if not frame.cameras:
+        return f"frame {frame.name} has no camera, and a unit begins at a point that a camera sees"
+    if not units.visible.any():
+        return f"no camera of frame {frame.name} sees a single point"
+    return f"the cameras of frame {frame.name} see nothing but ground and what is left out"

@@ -1,0 +1,89 @@
+"""The tuner's frames: those of an open data set, compared by the image network that the settings choose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xmodal_core.config import Settings
+    from xmodal_core.datasets.base import Dataset
+    from xmodal_core.images import FrameFeatures, Teacher
+    from xmodal_core.types import Bools, Floats, Frame, Units
+
+
+class TeacherComparison:
+    """Compares the units of one frame by a teacher's features, as ``method`` has it in pre-training."""
+
+    def __init__(self, frame: Frame, teacher: Teacher, method: Settings) -> None:
+        from xmodal_core.images import FrameFeatures
+
+        self.share = float(getattr(method, "negatives", 0.5))
+        self.literal = bool(getattr(method, "literal", False))
+        self._standardise: Any = getattr(method, "standardise", "frame")
+        self._features: FrameFeatures = FrameFeatures(frame, teacher)
+
+    def features(self, units: Units) -> Floats:
+        """(U,D) float32 image features of ``units``."""
+        return self._features.of(units, self._standardise)
+
+    def negatives(self, features: Floats) -> Bools:
+        """(U,U) bool, the negatives of each unit."""
+        from torch import from_numpy
+
+        from xmodal_core.objectives.balance import cosine_similarity, least_similar
+
+        similarity = cosine_similarity(from_numpy(features))
+        chosen: Bools = least_similar(similarity, self.share, literal=self.literal).numpy()
+        return chosen
+
+
+@dataclass
+class DatasetSource:
+    """What the tuner looks at.
+
+    Args:
+        dataset: opened.
+        options: what opens it again on the command line.
+        teacher: compares units; None where there is none.
+        method: the options of the method that uses it.
+    """
+
+    dataset: Dataset
+    options: str
+    teacher: Teacher | None
+    method: Settings
+
+    @property
+    def title(self) -> str:
+        """The data set's name."""
+        return type(self.dataset).__module__.rsplit(".", 1)[-1]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def frame(self, number: int) -> Frame:
+        """Frame ``number``."""
+        return self.dataset.frame(number)
+
+    def comparison(self, frame: Frame) -> TeacherComparison | None:
+        """How the units of ``frame`` are compared; None without a teacher."""
+        return None if self.teacher is None else TeacherComparison(frame, self.teacher, self.method)
+
+
+def options_of(values: dict[str, str | Path | float | None], assignments: Sequence[str]) -> str:
+    """The options that open the same data set again: those of ``values`` that are given, paths made absolute, and the
+    ``assignments`` that are none of the units' settings."""
+    parts = []
+    for name, value in values.items():
+        if value is not None:
+            text = os.path.abspath(value) if isinstance(value, Path) else str(value)
+            parts += [f"--{name}", quote(text)]
+    for text in assignments:
+        if not text.strip().startswith("units."):
+            parts += ["--set", quote(text)]
+    return " ".join(parts)
