@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmodal_core.types import Bools, Floats
+from xmodal_core.types import Bools, Doubles, Floats
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,24 @@ def compact(features: Floats, tolerance: float = 0.01, most: int = 96) -> Floats
     directions = unit_length(features).astype(np.float64)
     if not len(directions):
         return np.zeros((0, 0), dtype=np.float32)
-    basis, weight, _ = np.linalg.svd(directions, full_matrices=False)
-    coordinates = basis * weight
+    coordinates = _principal_coordinates(directions)
     # The error of a cosine is at most the product of what is cut from its two rows.
     rest = np.sqrt(np.cumsum(coordinates[:, ::-1] ** 2, axis=1)[:, ::-1])
     worst = np.r_[rest.max(axis=0), 0.0] ** 2
     length = int(np.argmax(worst <= tolerance))
     return np.ascontiguousarray(coordinates[:, : max(1, min(length, most))], dtype=np.float32)
+
+
+def _principal_coordinates(vectors: Doubles) -> Doubles:
+    """``vectors`` (U,D) turned onto their principal axes, the longest first, (U, the smaller of U and D).
+
+    By the eigenvectors of whichever product of the vectors with themselves is smaller: many times faster than their
+    singular values.
+    """
+    if len(vectors) >= vectors.shape[1]:
+        _, axes = np.linalg.eigh(vectors.T @ vectors)
+        turned: Doubles = vectors @ axes[:, ::-1]
+        return turned
+    weight, basis = np.linalg.eigh(vectors @ vectors.T)
+    scaled: Doubles = (basis * np.sqrt(np.maximum(weight, 0.0)))[:, ::-1]
+    return scaled
