@@ -27,6 +27,14 @@ def centres(points: Floats, groups: Ints, count: int) -> Doubles:
     return (low + high) / 2
 
 
+def first_points(groups: Ints, count: int) -> Ints:
+    """(count,) the lowest point of each group of (N,) ``groups``; N where a group has no point."""
+    first = np.full(count, len(groups), dtype=np.int64)
+    inside = np.flatnonzero(groups >= 0)[::-1]
+    first[groups[inside]] = inside  # of several the last, which is the lowest
+    return first
+
+
 def bounds(points: Floats, groups: Ints, count: int) -> tuple[Doubles, Doubles]:
     """The lowest and highest corner of each group, two (count,3); zero where a group has no point."""
     if groups.max(initial=-1) >= count:

@@ -94,26 +94,38 @@ def _increasing(ends: tuple[float, float, float]) -> tuple[list[float], list[flo
     return [low, middle, max(high, middle + 1e-6)], [0.0, 0.5, 1.0]
 
 
-def tell_apart(centres: Floats, colours: int = len(UNITS), neighbours: int = 14) -> Codes:
+CLOSE = 5
+"""Among so many of the nearest things no colour is shared, even if it is wished for."""
+
+
+def tell_apart(centres: Floats, wishes: Ints | None = None, colours: int = len(UNITS), neighbours: int = 14) -> Codes:
     """A colour for each of G things so that near ones differ: (G,) uint8, 0..``colours`` - 1.
 
-    Each thing in turn takes the colour whose nearest user is farthest away, among its ``neighbours`` nearest things.
+    Each thing in turn takes the colour that it wishes for, or, where one of the ``CLOSE`` nearest things has that, the
+    one whose nearest user is farthest away among its ``neighbours`` nearest things.
 
     Args:
         centres: (G,D) where they are.
+        wishes: (G,) a number that stands for each; equal numbers wish for equal colours. None: their place in the list.
         colours: how many there are to choose from.
         neighbours: how many things around are looked at.
     """
     count = len(centres)
+    wishes = np.arange(count) if wishes is None else _scattered(wishes)
     if count < 2:
-        return np.zeros(count, dtype=np.uint8)
+        return (wishes % colours).astype(np.uint8)
     distance, near = cKDTree(centres).query(centres, k=min(neighbours + 1, count))
-    codes: Codes = _take_in_turn(distance, near, colours)
+    codes: Codes = _take_in_turn(distance, near, wishes % colours, colours)
     return codes
 
 
+def _scattered(numbers: Ints) -> Ints:
+    """Numbers that follow one another, far apart (Knuth's multiplicative hash)."""
+    return (numbers * 2654435761 % 2**32) >> 8
+
+
 @compiled
-def _take_in_turn(distance: Doubles, near: Ints, colours: int) -> Codes:
+def _take_in_turn(distance: Doubles, near: Ints, wishes: Ints, colours: int) -> Codes:
     count, neighbours = near.shape
     codes = np.zeros(count, dtype=np.uint8)
     for thing in range(count):
@@ -122,12 +134,13 @@ def _take_in_turn(distance: Doubles, near: Ints, colours: int) -> Codes:
             if near[thing, k] < thing:
                 colour = codes[near[thing, k]]
                 room[colour] = min(room[colour], distance[thing, k])
-        # Colours nobody near uses are equally good: take them in turn, so that all of them are used.
-        best = thing % colours
-        for turn in range(1, colours):
-            colour = (thing + turn) % colours
-            if room[colour] > room[best]:
-                best = colour
+        best = wishes[thing]
+        if room[best] <= distance[thing, min(CLOSE, neighbours - 1)]:
+            # Colours nobody near uses are equally good: take them in turn, so that all of them are used.
+            for turn in range(1, colours):
+                colour = (wishes[thing] + turn) % colours
+                if room[colour] > room[best]:
+                    best = colour
         codes[thing] = best
     return codes
 

@@ -63,7 +63,10 @@ class Material:
 
 
 def gather(frame: Frame, units: Units, rows: Ints, owner: Ints) -> Material:
-    """Everything the stages share; neighbouring clusters and units get different colours."""
+    """Everything the stages share; neighbouring clusters and units get different colours.
+
+    A cluster or unit wishes for a colour by its first point, so that it keeps it under other settings.
+    """
     clusters = len(units.reasons)
     cluster_colour = np.zeros(clusters, dtype=np.uint8)
     kept = np.array([reason == "kept" for reason in units.reasons], dtype=np.bool_)
@@ -72,7 +75,10 @@ def gather(frame: Frame, units: Units, rows: Ints, owner: Ints) -> Material:
     became = unit_of_instances(units)
     single = ~units.merged
     # Kept clusters and the units outside them are told apart together: they lie side by side in the last stages.
-    codes = palette.tell_apart(np.concatenate([middle[kept], unit_middle[single]]))
+    first = np.concatenate(
+        [members.first_points(units.clusters, clusters)[kept], members.first_points(owner, units.count)[single]]
+    )
+    codes = palette.tell_apart(np.concatenate([middle[kept], unit_middle[single]]), first)
     cluster_colour[kept] = codes[: int(kept.sum())]
     unit_colour = np.zeros(units.count, dtype=np.uint8)
     unit_colour[single] = codes[int(kept.sum()) :]

@@ -22,6 +22,11 @@ def test_bounds_are_those_of_a_loop(frame: Frame, units: Units) -> None:
     assert not high[count:].any()
 
 
+def test_the_first_point_of_each_group() -> None:
+    groups = np.array([-1, 2, 0, 2, 0, -1])
+    assert members.first_points(groups, 4).tolist() == [2, 6, 1, 6]
+
+
 def test_words_say_what_a_unit_is_and_what_the_labels_call_it(frame: Frame, units: Units) -> None:
     owner = unit_of_points(units)
     words = members.unit_words(frame, units, owner)

@@ -62,10 +62,11 @@ def test_unit_colours_are_far_apart_and_legible_on_the_dark_page() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(count=st.integers(2, 60), seed=st.integers(0, 10**6))
-def test_each_things_nearest_neighbours_have_other_colours(count: int, seed: int) -> None:
-    centres = np.random.default_rng(seed).uniform(-40, 40, (count, 3))
-    codes = palette.tell_apart(centres)
+@given(count=st.integers(2, 60), seed=st.integers(0, 10**6), wishing=st.booleans())
+def test_each_things_nearest_neighbours_have_other_colours(count: int, seed: int, wishing: bool) -> None:
+    random = np.random.default_rng(seed)
+    centres, wishes = random.uniform(-40, 40, (count, 3)), random.integers(0, 10**5, count)
+    codes = palette.tell_apart(centres, wishes if wishing else None)
     assert codes.max() < len(palette.UNITS)
     distance = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     clashes = 0
@@ -75,14 +76,20 @@ def test_each_things_nearest_neighbours_have_other_colours(count: int, seed: int
     assert clashes <= 0.02 * 3 * count
 
 
-def naive_tell_apart(centres: np.ndarray, colours: int, neighbours: int) -> list[int]:
-    """Each thing in turn takes the colour whose nearest earlier user among its neighbours is farthest away."""
+def naive_tell_apart(centres: np.ndarray, wishes: np.ndarray, colours: int, neighbours: int) -> list[int]:
+    """Each thing in turn takes the colour it wishes for; or, where one of the five nearest has it, the one whose nearest
+    earlier user among its neighbours is farthest away."""
     found: list[int] = []
     for thing, centre in enumerate(centres):
         distance = np.linalg.norm(centres - centre, axis=1)
-        near = [int(other) for other in np.argsort(distance, kind="stable")[: neighbours + 1] if other < thing]
+        order = np.argsort(distance, kind="stable")[: neighbours + 1]
+        near = [int(other) for other in order if other < thing]
         room = [min((distance[n] for n in near if found[n] == colour), default=np.inf) for colour in range(colours)]
-        found.append(max(range(colours), key=lambda colour: (room[colour], -((colour - thing) % colours))))
+        wish = int(wishes[thing]) % colours
+        if room[wish] > distance[order[min(palette.CLOSE, len(order) - 1)]]:
+            found.append(wish)
+        else:
+            found.append(max(range(colours), key=lambda colour: (room[colour], -((colour - wish) % colours))))
     return found
 
 
@@ -90,7 +97,17 @@ def naive_tell_apart(centres: np.ndarray, colours: int, neighbours: int) -> list
 @given(count=st.integers(2, 120), seed=st.integers(0, 10**6), colours=st.integers(1, 10))
 def test_colours_are_taken_in_turn(count: int, seed: int, colours: int) -> None:
     centres = np.random.default_rng(seed).uniform(-40, 40, (count, 3))
-    assert palette.tell_apart(centres, colours).tolist() == naive_tell_apart(centres, colours, 14)
+    expected = naive_tell_apart(centres, np.arange(count), colours, 14)
+    assert palette.tell_apart(centres, colours=colours).tolist() == expected
+
+
+def test_a_thing_keeps_its_colour_when_others_come_and_go() -> None:
+    random = np.random.default_rng(0)
+    centres, wishes = random.uniform(-40, 40, (300, 3)), random.integers(0, 10**5, 300)
+    stay = random.random(300) > 0.1
+    before, after = palette.tell_apart(centres, wishes), palette.tell_apart(centres[stay], wishes[stay])
+    assert (before[stay] == after).mean() > 0.9
+    assert len(set(before.tolist())) == len(palette.UNITS)
 
 
 def test_one_thing_and_none_have_a_colour_each() -> None:
