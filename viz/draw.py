@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from viz.scene import Scene
 from viz.viewers._display import no_display
-from viz.viewers.base import Size, Viewer
+from viz.viewers.base import Links, Shot, Size, Viewer
 from xmodal_core import plugins
 from xmodal_core.errors import InputError, RunError
 
-FILE_SIZE: Size = (2148, 1400)
-"""Pixels of a picture: 300 to the inch at a paper's full width."""
 WINDOW_SIZE: Size = (1500, 900)
 
 USUAL = ("plotly", "matplotlib")
@@ -99,6 +97,7 @@ def draw(
     viewer: str | None = None,
     size: Size | None = None,
     neighbour: Callable[[int], Scene] | None = None,
+    links: Links | None = None,
 ) -> Drawn:
     """Show ``scene`` in the first viewer of ``attempts`` that can.
 
@@ -107,6 +106,7 @@ def draw(
         out, viewer: see ``attempts``.
         size: pixels of the picture or window; None for the usual ones.
         neighbour: gives the scene so many frames on, for a window that steps.
+        links: what a file can lead to; None: nothing.
 
     Raises:
         InputError: see ``attempts``; or the file cannot be written there.
@@ -115,9 +115,9 @@ def draw(
     notes: list[str] = []
     for attempt in attempts(out, viewer):
         shown = _load(attempt.viewer)()
-        shown.neighbour = neighbour
+        shown.neighbour, shown.links = neighbour, links or Links()
         try:
-            file = shown.show(scene, attempt.out, size or (FILE_SIZE if attempt.out else WINDOW_SIZE))
+            file = shown.show(scene, attempt.out, size or (shown.file_size if attempt.out else WINDOW_SIZE))
         except RunError as error:
             notes.append(f"{attempt.viewer}: {error.message}")
             continue
@@ -129,3 +129,30 @@ def draw(
             continue
         return Drawn(attempt.viewer, file, tuple(notes))
     raise RunError(f"nothing was drawn; {'; '.join(notes)}", "see 'xmodal doctor' for what works here")
+
+
+def makes_films(attempt: Attempt) -> bool:
+    """Whether one file of this attempt can hold several frames."""
+    return attempt.out is not None and _load(attempt.viewer).films
+
+
+def draw_film(shots: Iterable[Shot], attempt: Attempt, size: Size | None = None) -> Drawn:
+    """Show ``shots`` one after the other in the file of ``attempt``, one of ``attempts`` that makes films.
+
+    Args:
+        shots: at least one; each is asked for when the one before it is drawn.
+        attempt: the viewer and the file.
+        size: pixels; None for the usual ones.
+
+    Raises:
+        InputError: the file cannot be written there.
+        RunError: the viewer could not draw; nothing was written.
+    """
+    shown = _load(attempt.viewer)()
+    assert attempt.out is not None
+    try:
+        return Drawn(attempt.viewer, shown.film(shots, attempt.out, size or shown.file_size))
+    except ImportError as error:
+        raise RunError(
+            f"no film was drawn; {attempt.viewer}: {error}", "see 'xmodal doctor' for what works here"
+        ) from None

@@ -19,6 +19,7 @@ from PIL import Image as Pictures
 from viz.palette import rgb
 from viz.scene import LineLayer, PointLayer, Scene, Stage, View
 from viz.viewers._looks import BACK, METRES, POINTS, STROKES
+from viz.viewers.base import Links
 from xmodal_core.types import Floats, Image
 
 FOLDER = Path(__file__).parent
@@ -28,14 +29,15 @@ CENTIMETRE = 0.01
 JPEG_QUALITY = 82
 
 
-def page(scene: Scene, plotly_js: str) -> str:
-    """The HTML text of ``scene``; ``plotly_js`` is the library's source."""
+def page(scene: Scene, plotly_js: str, links: Links | None = None) -> str:
+    """The HTML text of ``scene``; ``plotly_js`` is the library's source, ``links`` the pages it leads to."""
+    described = {**describe(scene), "links": links or Links()}
     parts = {
         "title": html.escape(f"{scene.title} · xmodal"),
         "css": read("page.css"),
         "body": read("page_body.html"),
         "plotly": script(plotly_js),
-        "scene": json.dumps(describe(scene), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"),
+        "scene": json.dumps(described, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"),
         "js": script("\n".join(read(name) for name in (*SCRIPTS, "page_start.js"))),
     }
     return fill(read("page.html"), parts)

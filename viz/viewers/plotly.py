@@ -26,5 +26,5 @@ class PlotlyViewer(Viewer):
 
         path = out or Path("units.html")
         with whole_file(path) as temporary:
-            temporary.write_text(page(scene, get_plotlyjs()), encoding="utf-8")
+            temporary.write_text(page(scene, get_plotlyjs(), self.links), encoding="utf-8")
         return path
