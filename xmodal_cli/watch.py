@@ -1,10 +1,8 @@
-"""A training run as a person watches it: a header, a bar with time left, a line an epoch; and how it is stopped."""
+"""A training run as a person watches it: a header, a bar with time left, a line an epoch."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any
 
@@ -140,26 +138,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-@contextmanager
-def stop_when_asked() -> Iterator[Callable[[], bool]]:
-    """A question, answered True once Ctrl-C was pressed or the system asked to stop; a second Ctrl-C ends at once."""
-    asked = False
-
-    def ask(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        err.print("stopping after this step, then everything is saved (Ctrl-C again: at once)", soft_wrap=True)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _plain(text: str) -> str:

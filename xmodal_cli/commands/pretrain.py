@@ -182,7 +182,8 @@ def _go_on(
 def _watched(train: Callable[[Watcher, Callable[[], bool]], Summary]) -> Summary | None:
     """Run ``train`` with somebody to report to and to ask whether to stop."""
     from xmodal_cli.console import err
-    from xmodal_cli.watch import Watcher, report, stop_when_asked
+    from xmodal_cli.stopping import stop_when_asked
+    from xmodal_cli.watch import Watcher, report
 
     watcher = Watcher()
     try:
