@@ -28,8 +28,8 @@ Peer = Callable[[Frame, int], Pooling]
 SEEDS, INSTANCES, BALANCE = "seeds", "instances", "balance"
 TITLES = {
     SEEDS: "FPS seeds only",
-    INSTANCES: "with instances",
-    BALANCE: "with instances and similarity balance",
+    INSTANCES: "+ instances",
+    BALANCE: "+ similarity balance",
 }
 
 
@@ -125,9 +125,8 @@ def examine(
     if config.instances.enabled:
         ways.append(judge(INSTANCES, TITLES[INSTANCES], units.pooling, owner, found, units.instance))
     if negatives is not None:
-        title = TITLES[BALANCE] if config.instances.enabled else "with similarity balance"
         segment = units.instance if config.instances.enabled else None
-        ways.append(judge(BALANCE, title, units.pooling, owner, found + spent, segment, negatives))
+        ways.append(judge(BALANCE, TITLES[BALANCE], units.pooling, owner, found + spent, segment, negatives))
     for name, title, peer in peers:
         pooling, spent = _timed(lambda peer=peer: peer(frame, seed))  # type: ignore[misc]
         owner = row_of_columns(pooling)
