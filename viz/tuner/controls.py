@@ -53,7 +53,12 @@ def _row(entry: Entry, value: Any) -> Any:
         head.append(_switch(identity(AUTOMATIC, entry.path), value is None, "automatic"))
     start = json.dumps([_held(entry, value, kind) for kind in (VALUE, AUTOMATIC)])
     head.append(html.Button("↺", className="undo", title="back to where it was", **data(start=start)))
-    children = [html.Div(head, className="head"), _control(entry, value), html.Small(entry.words)]
+    control = _control(entry, value)
+    # A switch fits beside its name.
+    below = [] if entry.kind is bool else [control]
+    if entry.kind is bool:
+        head.insert(1, control)
+    children = [html.Div(head, className="head"), *below, html.Small(entry.words)]
     return html.Div(children, className="setting", **data(path=entry.path))
 
 
