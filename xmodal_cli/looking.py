@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xmodal_cli.chosen import METHOD, TEACHER, chosen, load_on_device
 from xmodal_core import plugins
@@ -27,17 +27,37 @@ class Look:
     """One frame, ready to be drawn.
 
     Args:
+        number: of the frame in its data set.
         frame, units: what is shown.
         scene: the picture of it.
         unit: the one compared with all others; None where none is.
         notes: what is left out and why, one line each.
     """
 
+    number: int
     frame: Frame
     units: Units
     scene: Scene
     unit: int | None
     notes: tuple[str, ...]
+
+    def found(self) -> dict[str, Any]:
+        """What was found in the frame, as values that JSON can hold."""
+        units = self.units
+        return {
+            "frame": self.number,
+            "name": self.frame.name,
+            "unit": self.unit,
+            "points": len(self.frame),
+            "ground": round(float(units.ground.mean()), 4) if len(self.frame) else 0.0,
+            "sensor_height": round(units.sensor_height, 3),
+            "seeds": len(units.seeds),
+            "clusters": len(units.reasons),
+            "instances": sum(reason == "kept" for reason in units.reasons),
+            "units": units.count,
+            "merged_seeds": int((units.instance[units.seeds] >= 0).sum()),
+            "milliseconds": {step: round(value, 2) for step, value in units.milliseconds.items()},
+        }
 
 
 @dataclass
@@ -65,6 +85,7 @@ class Looking:
     teacher: str | None = None
     on_step: Callable[[str], None] = lambda words: None
     _loaded: Teacher | None = None
+    _warm: bool = False
 
     @property
     def steps(self) -> int:
@@ -91,8 +112,9 @@ class Looking:
         self.on_step("reading")
         frame = self.dataset.frame(number)
         self.on_step("finding units")
-        # The first call in a process also loads compiled code; the times shown are those of the second.
-        discover(frame, self.units)
+        if not self._warm:  # the first call in a process also loads compiled code, which is no time of a step
+            discover(frame, self.units)
+            self._warm = True
         units = discover(frame, self.units)
         notes: list[str] = []
         chosen = self._choose(frame, units, notes)
@@ -101,7 +123,7 @@ class Looking:
             notes.append(f"miscalibration: {measure_miscalibration(frame, units, self.dataset.rig)}")
         self.on_step("colouring")
         scene = compose(frame, units, similarity, self.stage, title=f"{self.title} · frame {number}")
-        return Look(frame, units, scene, similarity.unit if similarity else None, tuple(notes))
+        return Look(number, frame, units, scene, similarity.unit if similarity else None, tuple(notes))
 
     def _choose(self, frame: Frame, units: Units, notes: list[str]) -> int | None:
         """The unit to compare; None where none is to be, or can be."""

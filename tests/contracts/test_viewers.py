@@ -24,8 +24,16 @@ BEGINNINGS = {
     ".svg": b"<?xml",
     ".html": b"<!doctype html>",
     ".htm": b"<!doctype html>",
+    ".gif": b"GIF89a",
 }
-ENDINGS = {".png": b"IEND\xaeB`\x82", ".pdf": b"%%EOF", ".svg": b"</svg>", ".html": b"</html>", ".htm": b"</html>"}
+ENDINGS = {
+    ".png": b"IEND\xaeB`\x82",
+    ".pdf": b"%%EOF",
+    ".svg": b"</svg>",
+    ".html": b"</html>",
+    ".htm": b"</html>",
+    ".gif": b"\x00;",
+}
 
 
 @pytest.fixture(autouse=True)

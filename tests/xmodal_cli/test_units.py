@@ -170,7 +170,7 @@ def test_a_frame_without_units_is_explained(show: Callable[..., Result]) -> None
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--frame", "2"], "frame 2 is out of range"),
+        (["--frame", "2"], "there is no frame 2"),
         (["--frame", "one"], "'one' is no number of a frame"),
         (["--stage", "sky"], "unknown stage 'sky'"),
         (["--viewer", "crayon"], "unknown viewer 'crayon'"),
@@ -238,7 +238,7 @@ def test_a_window_steps_from_where_it_has_got_to(show: Callable[..., Result], mo
         assert out is None
         assert self.neighbour is not None
         titles.append(self.neighbour(1).title)
-        with pytest.raises(InputError, match="frame 2 is out of range"):
+        with pytest.raises(InputError, match="frame 1 is the last one"):
             self.neighbour(1)
         titles.append(self.neighbour(-1).title)
 

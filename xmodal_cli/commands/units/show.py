@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmodal_cli.frames import frame_numbers
 from xmodal_cli.options import (
     Assignments,
     Cameras,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from viz.draw import Drawn
     from viz.scene import Scene
     from xmodal_cli.looking import Look, Looking
+    from xmodal_cli.several import Several
 
 STAGES = ("sweep", "ground", "seeds", "instances", "units", "similarity", "all")
 
@@ -34,7 +37,10 @@ def show(
     dataset: DatasetName = None,
     root: Root = None,
     split: Split = None,
-    frame: Annotated[str, typer.Option("--frame", metavar="K", help="Number of the frame, from 0.")] = "0",
+    frame: Annotated[
+        str,
+        typer.Option("--frame", metavar="K", help="Number of the frame, from 0; or several: 10:20, or 0:100:5."),
+    ] = "0",
     stage: Annotated[str, typer.Option("--stage", metavar="NAME", help=f"One of {', '.join(STAGES)}.")] = "all",
     unit: Annotated[
         int | None, typer.Option("--unit", metavar="K", help="The unit to compare with all others.", min=0)
@@ -50,7 +56,11 @@ def show(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="File to write: .html, .png, .pdf or .svg."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="File to write: .html, .png, .pdf, .svg or .gif. Several frames: one .gif, or numbered files.",
+        ),
     ] = None,
     teacher: Annotated[
         str | None,
@@ -66,45 +76,54 @@ def show(
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
-    """Draw one frame: sweep, ground, seeds, instances, units, and one unit's similarity to all others.
+    """Draw frames: sweep, ground, seeds, instances, units, and one unit's similarity to all others.
 
-    Points, camera images with the units drawn in, and labelled boxes; as a page, a window, or a picture for a paper.
+    Points, camera images with the units drawn in, and labelled boxes; as a page, a window, a picture for a paper, or
+    an animated one.
     """
-    from viz.draw import attempts, draw
-    from xmodal_cli.console import err, print_json
+    from viz.draw import attempts, draw, makes_films
+    from xmodal_cli.console import print_json
+    from xmodal_cli.several import draw_several
     from xmodal_core.errors import InputError
 
     if stage not in STAGES:
         raise InputError(f"unknown stage '{stage}'", f"known: {', '.join(STAGES)}")
-    number = _number(frame)
-    first = attempts(out, viewer)[0]  # complains before a drive is made or a frame read
+    # What cannot be is said before a drive is made or a frame read.
+    frame_numbers(frame, sys.maxsize)
+    first = attempts(out, viewer)[0]
     looking = _looking(dataset, root, split, cameras, perturb_calibration, config, assignments)
     looking.stage, looking.unit, looking.teacher = stage, unit, teacher
-    # A page and a window show all stages, whichever they open on; a picture only what was asked for.
+    numbers = frame_numbers(frame, len(looking.dataset))
+    if len(numbers) > 1 and unit is not None:
+        raise InputError(
+            "--unit chooses a unit of one frame, and units of other frames have other numbers", "give one --frame"
+        )
+    # A page and a window show all stages, whichever they open on; a picture only what was asked for, a film one stage.
     whole = first.viewer == "plotly" or first.out is None
-    looking.compared = whole or unit is not None or stage in ("similarity", "all")
+    everything = stage == "all" and not (len(numbers) > 1 and makes_films(first))
+    looking.compared = whole or everything or unit is not None or stage == "similarity"
+    if len(numbers) > 1 and first.out is not None:
+        several = draw_several(looking, numbers, out, viewer)
+        _tell(several.lines())
+        print_json(_summary_of(several, stage)) if json else _print_several(several)
+        return
     with _steps(looking) as step:
-        look = looking.look(number)
+        look = looking.look(numbers[0])
         if first.out is not None:
             step("drawing")
             drawn = draw(look.scene, out, viewer)
     if first.out is None:
-        drawn = draw(look.scene, out, viewer, neighbour=_stepping(looking, number))
-    for note in (*look.notes, *drawn.notes):
+        around = numbers if len(numbers) > 1 else range(len(looking.dataset))
+        drawn = draw(look.scene, out, viewer, neighbour=_stepping(looking, around, around.index(numbers[0])))
+    _tell([*look.notes, *drawn.notes])
+    print_json(summary(look, drawn, stage)) if json else _print(look, drawn)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    from xmodal_cli.console import err
+
+    for note in notes:
         err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-    if json:
-        print_json(summary(look, drawn, number, stage))
-    else:
-        _print(look, drawn)
-
-
-def _number(frame: str) -> int:
-    """The frame's number as it was typed."""
-    from xmodal_core.errors import InputError
-
-    if not frame.isascii() or not frame.strip().isdigit():
-        raise InputError(f"'{frame}' is no number of a frame", "give one from 0 on, e.g. --frame 120")
-    return int(frame)
 
 
 def _looking(
@@ -147,41 +166,32 @@ def _steps(looking: Looking) -> Iterator[Callable[[str], None]]:
     looking.on_step = lambda words: None
 
 
-def _stepping(looking: Looking, number: int) -> Callable[[int], Scene]:
-    """Frames on or back from ``number``, wherever one has got to."""
+def _stepping(looking: Looking, numbers: range, at: int) -> Callable[[int], Scene]:
+    """Frames on or back among ``numbers``, wherever one has got to from the ``at``-th of them."""
     from dataclasses import replace
 
-    at = number
+    from xmodal_core.errors import InputError
+
     walking = replace(looking, unit=None)
 
     def neighbour(step: int) -> Scene:
         nonlocal at
-        scene = walking.look(at + step).scene
+        if not 0 <= at + step < len(numbers):
+            raise InputError(f"frame {numbers[at]} is the {'last' if step > 0 else 'first'} one", "go the other way")
+        scene = walking.look(numbers[at + step]).scene
         at += step
         return scene
 
     return neighbour
 
 
-def summary(look: Look, drawn: Drawn, number: int, stage: str) -> dict[str, Any]:
+def summary(look: Look, drawn: Drawn, stage: str) -> dict[str, Any]:
     """What was drawn, as values that JSON can hold."""
-    units = look.units
     return {
         "file": None if drawn.file is None else str(drawn.file),
         "viewer": drawn.viewer,
-        "frame": number,
-        "name": look.frame.name,
         "stage": stage,
-        "unit": look.unit,
-        "points": len(look.frame),
-        "ground": round(float(units.ground.mean()), 4) if len(look.frame) else 0.0,
-        "sensor_height": round(units.sensor_height, 3),
-        "seeds": len(units.seeds),
-        "clusters": len(units.reasons),
-        "instances": sum(reason == "kept" for reason in units.reasons),
-        "units": units.count,
-        "merged_seeds": int((units.instance[units.seeds] >= 0).sum()),
-        "milliseconds": {step: round(value, 2) for step, value in units.milliseconds.items()},
+        **look.found(),
         "notes": [*look.notes, *drawn.notes],
     }
 
@@ -208,3 +218,35 @@ def _print(look: Look, drawn: Drawn) -> None:
 
 def _hint(drawn: Drawn) -> str:
     return "  open it in a browser" if drawn.viewer == "plotly" else f"  drawn with {drawn.viewer}"
+
+
+def _summary_of(several: Several, stage: str) -> dict[str, Any]:
+    """What was drawn of several frames, as values that JSON can hold."""
+    return {
+        "file": None if several.film is None else str(several.film),
+        "viewer": several.viewer,
+        "stage": stage,
+        "frames": several.frames,
+        "notes": several.lines(),
+    }
+
+
+def _print_several(several: Several) -> None:
+    from rich.markup import escape
+
+    from xmodal_cli.console import out
+
+    counts = [frame["units"] for frame in several.frames]
+    least, most = f"{min(counts):,}", f"{max(counts):,}"
+    out.print(f"{len(counts):,} frames, {least} to {most} units each", highlight=False, soft_wrap=True)
+    first, last = (escape(str(several.frames[place]["file"])) for place in (0, -1))
+    if several.film is not None:
+        size = f"{several.film.stat().st_size / 1e6:.1f} MB"
+        out.print(f"[bold]{first}[/]  {size}, drawn with {several.viewer}", highlight=False, soft_wrap=True)
+    else:
+        hint = (
+            "open one in a browser; N and P lead to the others"
+            if several.viewer == "plotly"
+            else f"drawn with {several.viewer}"
+        )
+        out.print(f"[bold]{first}[/] … [bold]{last}[/]  {hint}", highlight=False, soft_wrap=True)
