@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xmodal_core.config import Settings
 
@@ -49,6 +51,12 @@ class Steps:
         self._last[name] = (given, result)
         return result
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of all arrays that are remembered, as arguments or results."""
+        arrays = {id(array): array.nbytes for array in _arrays(tuple(self._last.values()))}
+        return sum(arrays.values())
+
 
 def _same(one: Any, other: Any) -> bool:
     if one is other:
@@ -60,3 +68,15 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return isinstance(one, (Settings, str, int, float)) and bool(one == other)
+
+
+def _arrays(value: Any) -> Iterator[NDArray[Any]]:
+    """The arrays in ``value``, in tuples and in the fields of dataclasses."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _arrays(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for entry in fields(value):
+            yield from _arrays(getattr(value, entry.name))
