@@ -24,7 +24,7 @@ def count(value: float) -> str:
 def share(value: float) -> str:
     """In percent, to three digits, however small."""
     hundredths = value * 100
-    if hundredths >= 10 or hundredths == 0:
+    if hundredths >= 9.995 or hundredths == 0:
         return f"{hundredths:.1f} %" if hundredths else "0 %"
     return f"{float(f'{hundredths:.3g}'):.6f}".rstrip("0").rstrip(".") + " %" if hundredths >= 1e-4 else "< 0.0001 %"
 

@@ -175,52 +175,45 @@ class Surveying:
             found += [(path, f"{given[path]}", f"{usual[path]}") for path in usual if given[path] != usual[path]]
         return found
 
-    def survey(self, numbers: Sequence[int]) -> Survey:
-        """Measure the frames ``numbers``; Ctrl-C leaves those that are done.
+    def survey(self, numbers: Sequence[int], stop: Callable[[], bool] = lambda: False) -> Survey:
+        """Measure the frames ``numbers``; where ``stop`` says so, those are left that are not done yet.
 
         A frame with a damaged file is left out, and a note says so.
 
         Raises:
-            DataError: no frame could be measured.
+            DataError: no frame could be measured, and the first one's file is why.
             InputError, RunError: the teacher that was named, or a peer, cannot be had.
         """
         done = Survey()
-        try:
-            self._survey(numbers, done)
-        except KeyboardInterrupt:
-            if not done.frames:
-                raise
-            done.interrupted = True
-            done.notes.append(f"interrupted: {len(done.frames):,} of {len(numbers):,} frames were measured")
-        return done
-
-    def _survey(self, numbers: Sequence[int], done: Survey) -> None:
-        from xmodal_core.units.discovery import discover
-
         peers = self._peers() if self.peers else []
         damaged: list[DataError] = []
-        warm = False
         for count, number in enumerate(numbers):
             self.on_step("measuring", count)
+            if stop():
+                done.interrupted = True
+                done.notes.append(f"stopped when asked: {len(done.frames):,} of {len(numbers):,} frames were measured")
+                break
             try:
-                frame = self.dataset.frame(number)
-                if not warm:
-                    # The first call in a process also loads compiled code, and that of a peer its libraries.
-                    discover(frame, self.units, seed=self.seed)
-                    warm = True
-                self._measure(number, frame, peers, done)
+                self._measure(number, peers, done)
             except DataError as error:
                 damaged.append(error)
-        self.on_step("done", len(numbers))
-        if not done.frames:
+        else:
+            self.on_step("done", len(numbers))
+        if damaged and not done.frames:
             raise damaged[0]
         if damaged:
-            done.notes.append(f"left out: {len(damaged):,} frames with a damaged file; the first: {damaged[0].message}")
+            done.notes.append(f"left out for a damaged file: {len(damaged):,} frames; the first: {damaged[0].message}")
+        return done
 
-    def _measure(self, number: int, frame: Frame, peers: Sequence[tuple[str, str, Peer]], done: Survey) -> None:
+    def _measure(self, number: int, peers: Sequence[tuple[str, str, Peer]], done: Survey) -> None:
+        from xmodal_core.units.discovery import discover
         from xmodal_core.units.miscalibration import measure_miscalibration
         from xmodal_core.units.ways import examine
 
+        frame = self.dataset.frame(number)
+        if not done.frames:
+            # The first call in a process also loads compiled code.
+            discover(frame, self.units, seed=self.seed)
         negatives_of = None
         if self.balanced and (frame.boxes is not None or frame.semantic is not None):
             negatives_of = self._negatives_of(done.notes)

@@ -18,6 +18,7 @@ const GRADES = {
   instance_recall: COLOURS.green, mean_iou: COLOURS.sky, purity: COLOURS.accent, over_segmentation: COLOURS.orange,
   under_segmentation: COLOURS.pink, ground_precision: COLOURS.lilac, ground_recall: COLOURS.blue,
 };
+const SHORT = { instance_recall: "recall", over_segmentation: "over-segm.", under_segmentation: "under-segm.", ground_precision: "ground prec.", ground_recall: "ground recall" };
 const MOST_ROWS = 1000;
 
 const count = (value) => value.toLocaleString("en", { maximumFractionDigits: Math.abs(value) < 100 && value % 1 ? 1 : 0 });
@@ -27,14 +28,17 @@ const words = (name) => name.replaceAll("_", " ");
 const percent = (value) => {
   const hundredths = value * 100;
   if (hundredths === 0) return "0";
-  if (hundredths >= 10) return hundredths.toFixed(1);
+  if (hundredths >= 9.995) return hundredths.toFixed(1);
   if (hundredths < 1e-4) return "< 0.0001";
   return Number(hundredths.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3, maximumFractionDigits: 9 });
 };
 
-// name: [title, how it is written, unit, what it is called in a row]
+// A mean number: whole where there are many, two digits where there are few.
+const few = (value) => (value >= 10 || !value ? count(Math.round(value)) : value < 0.01 ? "< 0.01" : String(Number(value.toPrecision(2))));
+
+// name: [title, how it is written, unit]
 const FOUND = {
-  units: ["units a frame", count], instances: ["instances", count], merged_seeds: ["seeds merged", count],
+  units: ["units", count], instances: ["instances", count], merged_seeds: ["seeds merged", count],
   coverage: ["coverage", percent, "%"], ground: ["ground", percent, "%"], points: ["points", count],
 };
 const QUALITY = {
@@ -89,6 +93,7 @@ function cards() {
     $("#quality").append(card("pixels moved", moved, plain(1), "px", [], meanings.moved), card("pairs still right", kept, percent, "%", [], meanings.kept));
   }
   $("#quality").hidden = !$("#quality").children.length;
+  for (const row of document.querySelectorAll(".cards")) row.style.setProperty("--cards", row.children.length);
 }
 
 // --- the table of pairs
@@ -117,7 +122,9 @@ function pairs() {
       const value = way[name];
       fill.style.width = value > 0 ? `${Math.max(0, Math.min(1, (Math.log10(value) - ends[0]) / (ends[1] - ends[0]))) * 100}%` : "0";
       if (!(value > 0)) fill.style.visibility = "hidden";
-      bar.append(fill, make("span", value == null ? "–" : percent(value)));
+      const number = make("span", value == null ? "–" : percent(value)), each = way[name.replace("false_negative", "negatives")];
+      if (each != null) number.append(make("small", `${few(each)} a unit`));
+      bar.append(fill, number);
       cell.append(bar);
       line.append(cell);
     }
@@ -183,14 +190,14 @@ function course() {
   if (!several) { $("#course").remove(); return; }
   plot("course", [line("units", "units", COLOURS.accent), line("instances", "instances", COLOURS.green), line("coverage", "coverage", COLOURS.sky, { share: true, trace: { yaxis: "y2", line: { color: COLOURS.sky, width: 1.8, dash: "dot" } } })], {
     byFrame: true, showlegend: true, xaxis: frameAxis(), yaxis: axis("units", { rangemode: "tozero" }), margin: { l: 48, r: 48, t: 8, b: 36 },
-    yaxis2: axis("coverage", { overlaying: "y", side: "right", range: [0, 1.02], tickformat: ".0%", showgrid: false }),
+    yaxis2: axis("coverage", { overlaying: "y", side: "right", range: [0, 1.02], tickvals: [0, 0.25, 0.5, 0.75, 1], tickformat: ".0%", showgrid: false }),
   }, "Coverage: the share of what cameras see, that is not ground and in range, that lies in a unit.");
 }
 
 function grades() {
   const known = Object.keys(GRADES).filter((name) => name in quality);
   if (!several || !known.length) { $("#grades").remove(); return; }
-  plot("grades", known.map((name) => line(name, QUALITY[name][0], GRADES[name], { share: true })), {
+  plot("grades", known.map((name) => line(name, SHORT[name] || QUALITY[name][0], GRADES[name], { share: true })), {
     byFrame: true, showlegend: true, xaxis: frameAxis(), yaxis: axis("", { range: [-0.02, 1.04], tickformat: ".0%" }),
   }, "Against labels, frame by frame; gaps where a frame has nothing to judge.");
 }
@@ -207,7 +214,7 @@ function cameras() {
   const seen = Object.entries(summary.seen_by);
   if (!seen.length) { $("#cameras").remove(); return; }
   plot("cameras", [{
-    type: "bar", orientation: "h", y: seen.map(([name]) => name), x: seen.map(([, share]) => share), marker: { color: COLOURS.blue },
+    type: "bar", orientation: "h", y: seen.map(([name]) => name), x: seen.map(([, share]) => share), width: seen.length < 3 ? 0.3 : 0.75, marker: { color: COLOURS.blue },
     text: seen.map(([, share]) => `${percent(share)} %`), textposition: "outside", cliponaxis: false, hovertemplate: "%{y} %{x:.1%}<extra></extra>",
   }], { hovermode: "closest", xaxis: axis("share of units", { range: [0, Math.min(1, Math.max(...seen.map(([, share]) => share))) * 1.16], tickformat: ".0%" }), yaxis: axis("", { autorange: "reversed" }) },
   "The share of units of which a camera sees a point; a unit may be seen by several.");

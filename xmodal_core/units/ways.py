@@ -42,6 +42,8 @@ class Way:
         title: in words.
         units: how many there are.
         false_negative_object, false_negative_class: shares of the negative pairs; see ``false_negatives``.
+        negatives_object, negatives_class: how many negatives a unit has, in the mean, that lie on its own object, on
+            its own class.
         instance_recall: share of boxes that a unit's points match at an IoU of 0.5; only where units are sets of points
             meant to be objects or parts.
         coverage: share of the points that are seen, in range and not ground that lie in a unit.
@@ -54,6 +56,8 @@ class Way:
     units: float
     false_negative_object: float
     false_negative_class: float
+    negatives_object: float
+    negatives_class: float
     instance_recall: float
     coverage: float
     purity: float
@@ -73,6 +77,8 @@ NUMBERS = (
     "units",
     "false_negative_object",
     "false_negative_class",
+    "negatives_object",
+    "negatives_class",
     "instance_recall",
     "coverage",
     "purity",
@@ -154,6 +160,7 @@ class _Judge(NamedTuple):
     ) -> Way:
         """``owner`` (N,) is the unit of each point; ``segment`` (N,) what is taken for an object, None: nothing."""
         pairs = false_negatives(labels_of_units(self.frame, pooling, self.labels), negatives)
+        each = pairs.pairs / max(pooling.shape[0], 1)
         labelled = self.frame.boxes is not None or self.frame.semantic is not None
         return Way(
             name=name,
@@ -161,6 +168,8 @@ class _Judge(NamedTuple):
             units=pooling.shape[0],
             false_negative_object=pairs.object,
             false_negative_class=pairs.cls,
+            negatives_object=pairs.object * each,
+            negatives_class=pairs.cls * each,
             instance_recall=NAN if segment is None else recall_of(overlaps(self.labels, segment)).matched,
             coverage=coverage(owner, self.wanted),
             purity=purity(self.labels, owner) if labelled else NAN,

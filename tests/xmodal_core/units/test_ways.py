@@ -51,6 +51,8 @@ def test_each_row_is_what_its_own_units_give(frame: Frame) -> None:
     pairs = false_negatives(labels_of_units(frame, alone.pooling))
     assert (seeds.false_negative_object, seeds.false_negative_class) == pairs[:2]
     assert np.isnan(seeds.instance_recall)
+    on = labels_of_units(frame, alone.pooling).object
+    assert seeds.negatives_object == pytest.approx(np.mean([((on == k) & (k >= 0)).sum() - (k >= 0) for k in on]))
 
     plain = measure(frame, units, CONFIG)
     assert plain.quality is not None
@@ -86,7 +88,7 @@ def test_single_points_are_no_objects(frame: Frame) -> None:
 
 def test_the_mean_over_frames_passes_over_what_is_missing() -> None:
     def way(name: str, recall: float, milliseconds: float) -> Way:
-        return Way(name, name, 10.0, 0.1, np.nan, recall, 0.5, 0.9, milliseconds)
+        return Way(name, name, 10.0, 0.1, np.nan, 0.9, np.nan, recall, 0.5, 0.9, milliseconds)
 
     rows = [[way("a", 0.5, 1.0), way("b", 1.0, 5.0)], [way("a", np.nan, 2.0)], [way("a", 1.0, 9.0)]]
     a, b = average_ways(rows)

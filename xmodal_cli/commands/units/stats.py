@@ -76,6 +76,7 @@ def stats(
     """
     from xmodal_cli.console import err, print_json
     from xmodal_cli.frames import frame_numbers
+    from xmodal_cli.stopping import stop_when_asked
     from xmodal_core.errors import InputError
 
     if teacher is not None and no_teacher:
@@ -86,8 +87,10 @@ def stats(
     numbers = frame_numbers(frame, len(opened.dataset))
     shown = _show(dataset, root, split, config, assignments, cameras, perturb_calibration)
     surveying = replace(opened, seed=seed, balanced=not no_teacher, teacher=teacher, peers=peers)
-    with _bar(surveying, len(numbers)):
-        survey = surveying.survey(numbers)
+    with _bar(surveying, len(numbers)), stop_when_asked() as stop:
+        survey = surveying.survey(numbers, stop)
+    if not survey.frames:
+        raise typer.Exit(130)
     for note in survey.notes:
         err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     if out is not None:
