@@ -171,4 +171,5 @@ def told(comparison: Comparison) -> dict[str, Any]:
         "frames": comparison.frames,
         "start": {name: rounded(pair[0]) for name, pair in rows(comparison).items()},
         "best": {name: rounded(pair[1]) for name, pair in rows(comparison).items()},
+        "broken": list(comparison.broken),
     }

@@ -180,5 +180,9 @@ def _print(searching: Searching, found: Found, compared: dict[str, Comparison], 
     else:
         console.out.print("no other settings were better: all stay as they are", highlight=False, soft_wrap=True)
     console.out.print(measures_table(compared))
+    for name, comparison in compared.items():
+        for words in comparison.broken:
+            told = f"note: on the frames {name}, {words}, as the search asks for"
+            console.err.print(told, markup=False, highlight=False, soft_wrap=True)
     use = f"see them with: xmodal units show --config {out}"
     console.out.print(f"[bold]{escape(str(out))}[/]  {escape(use)}", highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ import numpy as np
 from xmodal_core.config import Entry
 from xmodal_core.errors import InputError
 from xmodal_core.units.config import UnitsConfig
-from xmodal_core.units.search.objective import Case, Measures, Objective
+from xmodal_core.units.search.objective import Case, Measures, Objective, average
 from xmodal_core.units.search.space import changes, neighbour, parameters, read, suggest, value_of, with_values
 from xmodal_core.units.search.store import finished, open_study, sampler
 from xmodal_core.units.statistics import FrameStatistics, Summary, measure
@@ -207,7 +207,9 @@ class Comparison:
     Args:
         frames: on how many.
         before, after: the numbers of the units that each finds, as ``xmodal units stats`` gives them.
-        score_before, score_after: by the objective, on the frames that it can judge; NaN where it can judge none.
+        score_before, score_after: by the objective, on the frames that it can judge, whether or not guards hold; NaN
+            where it can judge none.
+        broken: the guards that do not hold, in words.
     """
 
     frames: int
@@ -215,6 +217,7 @@ class Comparison:
     after: Summary
     score_before: float
     score_after: float
+    broken: tuple[str, ...] = ()
 
 
 def compare(cases: Iterable[Case], objective: Objective, settings: UnitsConfig) -> Comparison:
@@ -229,5 +232,9 @@ def compare(cases: Iterable[Case], objective: Objective, settings: UnitsConfig) 
             numbers.append(measure(case.frame, units, config, labels=case.labels))
             if objective.can_judge(case):
                 looks.append(objective.look(case, units))
-    scores = [objective.score(looks, looks_before) if looks else float("nan") for looks in (looks_before, looks_after)]
-    return Comparison(len(before), summarise(before), summarise(after), *scores)
+    if not looks_before:
+        return Comparison(len(before), summarise(before), summarise(after), float("nan"), float("nan"))
+    first, second = average(looks_before), average(looks_after)
+    broken = [guard.in_words(second, first) for guard in objective.guards if guard.beyond(second, first) > 0]
+    scores = (objective.value(first), objective.value(second))
+    return Comparison(len(before), summarise(before), summarise(after), *scores, tuple(broken))

@@ -21,8 +21,8 @@ SECTION = "units"
 GIVEN = " given"
 """Behind the name of a setting that may be empty: the parameter that says whether it is not."""
 
-MOVING, NEAR = 0.2, 0.15
-"""Of a trial near the best so far: the share of the settings that move, and how far a number moves at most, as a share
+MOVING, NEAR = 2.0, 0.15
+"""Of a trial near the best so far: how many settings move, in the mean, and how far a number moves at most, as a share
 of its range."""
 
 
@@ -134,7 +134,7 @@ def read(space: Sequence[Entry], found: Mapping[str, Any]) -> dict[str, Any]:
 def neighbour(settings: Settings, space: Sequence[Entry], random: np.random.Generator) -> dict[str, Any]:
     """Parameters of a trial near ``settings``: a few of them move, at least one, and numbers only a little."""
     result = parameters(settings, space)
-    moves = random.random(len(space)) < MOVING
+    moves = random.random(len(space)) < MOVING / len(space)
     moves[random.integers(len(space))] = True
     for entry in (entry for entry, moved in zip(space, moves, strict=True) if moved):
         if may_be_empty(entry) and random.random() < 0.5:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,19 +39,42 @@ def open_study(file: Path | None, what: Mapping[str, Any], frames: int) -> Study
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS // 2, n_warmup_steps=max(frames // 4, 1))
     try:
-        study = optuna.create_study(
-            study_name=NAME, storage=_storage(file), direction="maximize", pruner=pruner, load_if_exists=True
-        )
+        if file is not None and _holds_a_study(file):
+            study = optuna.load_study(study_name=NAME, storage=_storage(file), pruner=pruner)
+        else:
+            study = optuna.create_study(study_name=NAME, storage=_storage(file), direction="maximize", pruner=pruner)
         _claim(study, file, what)
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     except OSError as error:
-        raise InputError(f"cannot use the study file {file}: {error.strerror or error}", "check the path") from None
-    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{file} is no file of a search, or it is damaged: {' '.join(str(error).split())}", "choose another --study"
+            f"cannot use the study file {file}: {error.strerror or error}", "choose another file"
+        ) from None
+    except (ValueError, KeyError, TypeError, AssertionError) as error:  # Optuna reads what it finds, and trusts it
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{file} is no file of a search, or it is damaged: {reason}", "choose another file for --study"
         ) from None
     return study
+
+
+def _holds_a_study(file: Path) -> bool:
+    """Whether there is a file with something in it.
+
+    Raises:
+        ValueError: it is no journal of Optuna's, or ends amid a line. (Optuna would go on writing behind it.)
+    """
+    if not file.exists() or file.stat().st_size == 0:
+        return False
+    with file.open("rb") as lines:
+        first = json.loads(lines.readline())
+        lines.seek(-1, os.SEEK_END)
+        whole = lines.read() == b"\n"
+    if not isinstance(first, dict) or first.get("study_name") != NAME:
+        raise ValueError("its first line is not that of a study")
+    if not whole:
+        raise ValueError("its last line is unfinished; delete that line to go on")
+    return True
 
 
 def _storage(file: Path | None) -> Any:
