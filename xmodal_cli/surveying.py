@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from xmodal_cli.chosen import METHOD, TEACHER, chosen, load_on_device
 from xmodal_core import plugins
-from xmodal_core.errors import DataError, InputError, XmodalError
+from xmodal_core.errors import DataError, InputError, RunError
 
 if TYPE_CHECKING:
+    from xmodal_core.config import Settings
     from xmodal_core.datasets.base import Dataset
+    from xmodal_core.images import Teacher
     from xmodal_core.types import Bools, Frame, Units
     from xmodal_core.units.config import UnitsConfig
     from xmodal_core.units.miscalibration import Miscalibration
@@ -41,6 +43,8 @@ MEANINGS = {
     "count as lying on different things",
     "false_negative_class": "share of all negative pairs whose two units are mostly of the same class, by the returns' "
     "labels, else by their boxes",
+    "moved": "pixels between where a unit's returns are taken to be and where they are, by the calibration as stated",
+    "kept": "share of the pairs of a unit and a pixel whose pixel still shows the unit",
     "similarity balance": "only the least similar units of a frame are negatives (the method's negatives), here by the "
     "image network's own features, before any projection head has learnt",
     "means": "every frame counts the same; frames without boxes to judge are left out of what is judged by boxes",
@@ -164,10 +168,10 @@ class Surveying:
 
     @property
     def changed(self) -> list[tuple[str, str, str]]:
-        """What differs from the defaults in the settings of units and cameras: name, value, default."""
+        """What differs from the defaults in the settings of units, data set and cameras: name, value, default."""
         from xmodal_core.config import entries
 
-        of = {"units": self.units, "rig": self.dataset.rig}
+        of = {"units": self.units, "dataset": self.dataset.config, "rig": self.dataset.rig}
         found = []
         for section, settings in of.items():
             usual = {entry.path: entry.default for entry in entries(type(settings), f"{section}.")}
@@ -182,10 +186,10 @@ class Surveying:
 
         Raises:
             DataError: no frame could be measured, and the first one's file is why.
-            InputError, RunError: the teacher that was named, or a peer, cannot be had.
+            InputError: an option of the teacher or the method is wrong, or the teacher that was named cannot be had.
         """
         done = Survey()
-        peers = self._peers() if self.peers else []
+        peers = self._peers(done.notes) if self.peers else []
         damaged: list[DataError] = []
         for count, number in enumerate(numbers):
             self.on_step("measuring", count)
@@ -224,19 +228,30 @@ class Surveying:
         done.frames.append(found.statistics)
         done.ways.append(found.ways)
 
-    def _peers(self) -> list[tuple[str, str, Peer]]:
+    def _peers(self, notes: list[str]) -> list[tuple[str, str, Peer]]:
+        """The peers that can be had, with their libraries loaded, so that this is in no frame's time; a note about each
+        other one."""
         from xmodal_core.units import peers
 
-        loaded = [(name, peers.load(name)) for name in peers.names()]
-        return [(name, f"{name} ({peer.system})", peer) for name, peer in loaded]
+        found: list[tuple[str, str, Peer]] = []
+        for name in peers.names():
+            self.on_step(f"loading {name}", 0)
+            try:
+                peer = peers.load(name)
+                peer(_few_points(), self.seed)
+            except RunError as error:
+                notes.append(f"{name} left out: {error.message}")
+            else:
+                found.append((name, f"{name} ({peer.system})", peer))
+        return found
 
     def _negatives_of(self, notes: list[str]) -> NegativesOf | None:
-        """Which units stay negatives by the teacher's features, as the method has it; None where they cannot be told,
+        """Which units stay negatives by the teacher's features, as the method has it; None where no teacher can be had,
         and a note."""
         if self._balance is None:
             try:
                 self._balance = self._load()
-            except XmodalError as error:
+            except RunError as error:
                 if self.teacher is not None:
                     raise InputError(f"units cannot be compared: {error.message}", error.hint) from error
                 notes.append(f"no similarity balance: {error.message}")
@@ -245,20 +260,38 @@ class Surveying:
 
     def _load(self) -> NegativesOf:
         if find_spec("torch") is None:
-            raise InputError("torch is not installed", "pip install torch")
+            raise RunError("torch is not installed", "pip install torch")
         self.on_step("loading the image network", 0)
         method = chosen(plugins.METHOD, METHOD, self.config, self.assignments)[1]
-        teacher = load_on_device(*chosen(plugins.TEACHER, TEACHER, self.config, self.assignments, self.teacher))
-        from xmodal_core.images import unit_negatives
+        name, options = chosen(plugins.TEACHER, TEACHER, self.config, self.assignments, self.teacher)
+        try:
+            return balance(load_on_device(name, options), method)
+        except DataError as error:  # of its weights, not of the frame
+            raise RunError(error.message, error.hint) from error
 
-        def negatives_of(frame: Frame, units: Units) -> Bools:
-            return unit_negatives(
-                frame,
-                units,
-                teacher,
-                float(getattr(method, "negatives", 0.5)),
-                literal=bool(getattr(method, "literal", False)),
-                standardise=getattr(method, "standardise", "frame"),
-            )
 
-        return negatives_of
+def balance(teacher: Teacher, method: Settings) -> NegativesOf:
+    """The negatives that ``teacher``'s features leave with the options of ``method``, as far as it has such."""
+    from xmodal_core.images import unit_negatives
+
+    def negatives_of(frame: Frame, units: Units) -> Bools:
+        return unit_negatives(
+            frame,
+            units,
+            teacher,
+            float(getattr(method, "negatives", 0.5)),
+            literal=bool(getattr(method, "literal", False)),
+            standardise=getattr(method, "standardise", "frame"),
+        )
+
+    return negatives_of
+
+
+def _few_points() -> Frame:
+    """A frame that costs a peer nothing but to be ready."""
+    import numpy as np
+
+    from xmodal_core.types import Frame, Sensor
+
+    points = np.random.default_rng(0).uniform(-1, 1, (64, 3)).astype(np.float32)
+    return Frame("few", "few", 0.0, points, {}, Sensor("none", 1, (1.0, 0.0), None, 1.0))

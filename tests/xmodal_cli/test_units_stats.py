@@ -145,6 +145,7 @@ def test_reports(stats: Stats, tmp_path: Path, example_root: Root) -> None:
         (("--frame", "x"), "'x'"),
         (("--set", "units.seeds.cuont=3"), "cuont"),
         (("--teacher", "nobody", "--frame", "0"), "nobody"),
+        (("--set", "method.negativs=1"), "negativs"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(stats: Stats, words: tuple[str, ...], says: str) -> None:
@@ -176,6 +177,10 @@ def test_without_a_teacher_the_rest_is_measured_and_a_note_says_why(
     assert told["frames"] == 2
     assert told["notes"] == ["no similarity balance: its weights cannot be downloaded"]
     assert [way["name"] for way in told["false_negative_pairs"]] == ["seeds", "instances"]
+    monkeypatch.setattr("xmodal_core.units.peers.load", lambda name: missing(name, None))
+    without = last_line(stats("--no-teacher", "--peers", "--json"))
+    assert [way["name"] for way in without["false_negative_pairs"]] == ["seeds", "instances"]
+    assert "superpixels left out: its weights cannot be downloaded" in without["notes"]
     named = stats("--teacher", "efficientnet_lite0")
     assert isinstance(named.exception, InputError)
     assert "cannot be downloaded" in named.exception.message

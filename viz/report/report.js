@@ -93,7 +93,10 @@ function cards() {
     $("#quality").append(card("pixels moved", moved, plain(1), "px", [], meanings.moved), card("pairs still right", kept, percent, "%", [], meanings.kept));
   }
   $("#quality").hidden = !$("#quality").children.length;
-  for (const row of document.querySelectorAll(".cards")) row.style.setProperty("--cards", row.children.length);
+  for (const row of document.querySelectorAll(".cards")) {
+    const cards = row.children.length;
+    row.style.setProperty("--cards", cards > 9 ? Math.ceil(cards / 2) : cards);
+  }
 }
 
 // --- the table of pairs
