@@ -21,9 +21,7 @@ def test_likeness_is_the_best_intersection_over_union(seed: int, points: int, un
     found = best_likeness(now, then, units)
     for unit in range(units):
         mine = now == unit
-        shares = [
-            (mine & (then == other)).sum() / max(1, (mine | (then == other)).sum()) for other in range(units + 2)
-        ]
+        shares = [(mine & (then == other)).sum() / max(1, (mine | (then == other)).sum()) for other in range(units + 2)]
         assert found[unit] == max(shares)
 
 

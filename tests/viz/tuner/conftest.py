@@ -14,6 +14,7 @@ from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError
 from xmodal_core.types import Bools, Floats, Frame, Units
 from xmodal_core.units.config import UnitsConfig
+from xmodal_core.units.discovery import discover
 
 SMALL = UnitsConfig.model_validate({"seeds": {"count": 304}, "instances": {"radius": 1.2}})
 
@@ -29,7 +30,7 @@ class MadeUpComparison:
 
 
 class ExampleSource:
-    """The frames of the nuScenes reader's own example; a third one is damaged."""
+    """The two frames of the nuScenes reader's own example, one with nothing but ground, and one that is damaged."""
 
     title, options = "example", "--dataset nuscenes --root here"
 
@@ -38,18 +39,26 @@ class ExampleSource:
         self.read: list[int] = []
 
     def __len__(self) -> int:
-        return len(self.dataset) + 1
+        return 4
 
     def frame(self, number: int) -> Frame:
         self.read.append(number)
-        if number == len(self.dataset):
+        if number == 3:
             raise DataError("the sweep is gone", "fetch it again")
-        frame = self.dataset.frame(number)
-        # Two frames of the example differ in nothing but their name.
-        return replace(frame, points=frame.points + np.float32(0.01 * number))
+        frame = self.dataset.frame(number % 2)
+        # The frames of the example differ in nothing but their name.
+        frame = replace(frame, points=frame.points + np.float32(0.01 * number))
+        return _ground_of(frame) if number == 2 else frame
 
     def comparison(self, frame: Frame) -> MadeUpComparison:
         return MadeUpComparison()
+
+
+def _ground_of(frame: Frame) -> Frame:
+    ground = discover(frame, SMALL).ground
+    channels = {name: values[ground] for name, values in frame.channels.items()}
+    semantic = frame.semantic and replace(frame.semantic, label=frame.semantic.label[ground])
+    return replace(frame, points=frame.points[ground], channels=channels, semantic=semantic)
 
 
 @pytest.fixture
