@@ -21,9 +21,10 @@ SPREAD = 12
 """Frames that are searched where nobody chose some."""
 
 
-def spread(count: int) -> range:
+def spread(count: int) -> list[int]:
     """``SPREAD`` of ``count`` frames, evenly; all where there are fewer."""
-    return range(0, count, max(1, count // SPREAD))[:SPREAD]
+    chosen = min(count, SPREAD)
+    return [place * count // chosen for place in range(chosen)]
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Searching:
         """The frames ``numbers``, read one after the other."""
         return (self.dataset.frame(number) for number in numbers)
 
-    def cases(self, numbers: range) -> list[Case]:
+    def cases(self, numbers: Sequence[int]) -> list[Case]:
         """Frames ``numbers``, as far as the objective can judge them, in memory without their pictures.
 
         Raises:
@@ -145,7 +146,7 @@ class Searching:
 
             return compare(counted(), self.objective, found.settings)
 
-    def check(self, numbers: range, found: Found) -> Comparison:
+    def check(self, numbers: Sequence[int], found: Found) -> Comparison:
         """The same on other frames, one in memory at a time."""
         from xmodal_core.units.search.objective import make_cases
 

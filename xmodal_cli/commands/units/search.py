@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,7 +134,7 @@ def _open(
     return Searching(opened, start, objective, objectives.OBJECTIVES[objective], seed)
 
 
-def _numbers(count: int, frame: str | None, check: str | None) -> tuple[range, range]:
+def _numbers(count: int, frame: str | None, check: str | None) -> tuple[Sequence[int], Sequence[int]]:
     """The frames to search on, and those to check on."""
     from xmodal_cli.frames import frame_numbers
     from xmodal_cli.searching import spread

@@ -184,7 +184,7 @@ class Recall(Objective):
     """
 
     words = "labelled objects found as one instance (matched share and IoU)"
-    needs = "boxes"
+    needs = "boxes of 20 returns or more"
 
     def can_judge(self, case: Case) -> bool:
         return bool((np.bincount(case.bodies.box) >= MIN_POINTS).any())
