@@ -31,7 +31,8 @@ MEANINGS = {
     "units": "instances with a seed, and every seed outside all instances",
     "coverage": "share of the returns that a camera sees, that are in range and not ground, that lie in a unit",
     "milliseconds": "to find the units of a frame; medians of the steps",
-    "instance_recall": "share of the boxes of 20 returns or more that an instance matches at a point-IoU of 0.5",
+    "instance_recall": "share of the boxes of 20 returns or more that an instance matches at a point-IoU of 0.5, "
+    "whether or not a camera sees them",
     "mean_iou": "mean over these boxes of the best instance's IoU; a box's returns include the ground under it",
     "over_segmentation": "share of these boxes of whose returns the best instance has less than half (Held et al., RSS "
     "2016); also those that no instance meets",
@@ -176,7 +177,7 @@ class Surveying:
         for section, settings in of.items():
             usual = {entry.path: entry.default for entry in entries(type(settings), f"{section}.")}
             given = {entry.path: entry.default for entry in entries(type(settings), f"{section}.", settings)}
-            found += [(path, f"{given[path]}", f"{usual[path]}") for path in usual if given[path] != usual[path]]
+            found += [(path, _text(given[path]), _text(usual[path])) for path in usual if given[path] != usual[path]]
         return found
 
     def survey(self, numbers: Sequence[int], stop: Callable[[], bool] = lambda: False) -> Survey:
@@ -268,6 +269,10 @@ class Surveying:
             return balance(load_on_device(name, options), method)
         except DataError as error:  # of its weights, not of the frame
             raise RunError(error.message, error.hint) from error
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def balance(teacher: Teacher, method: Settings) -> NegativesOf:

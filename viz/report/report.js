@@ -160,7 +160,7 @@ function plot(id, traces, layout, told) {
 
 const numbers = rows.map((row) => row.frame);
 const even = numbers.every((number, at) => at < 2 || number - numbers[at - 1] === numbers[1] - numbers[0]);
-const frameAxis = () => axis("frame", even ? {} : { type: "category" });
+const frameAxis = () => axis("frame", { ...(even ? {} : { type: "category" }), showspikes: false, unifiedhovertitle: { text: "frame %{x}" } });
 
 function sizes() {
   const bins = Object.entries(summary.points_per_unit), last = bins.findLastIndex(([, units]) => units > 0);
