@@ -128,9 +128,10 @@ class Looking:
     def _choose(self, frame: Frame, units: Units, notes: list[str]) -> int | None:
         """The unit to compare; None where none is to be, or can be."""
         from viz.members import telling_unit
+        from xmodal_core.units.members import why_none
 
-        reason = _no_units(frame, units)
-        if reason is not None:
+        reason = why_none(frame, units)
+        if reason:
             if self.stage == "similarity" or self.unit is not None:
                 raise InputError(f"there is no unit to compare: {reason}", _what_then(frame))
             notes.append(reason)
@@ -177,17 +178,6 @@ class Looking:
         if self._loaded is None:
             self._loaded = load_on_device(name, options)
         return self._loaded
-
-
-def _no_units(frame: Frame, units: Units) -> str | None:
-    """Why ``frame`` has no units; None where it has some."""
-    if units.count:
-        return None
-    if not frame.cameras:
-        return f"frame {frame.name} has no camera, and a unit begins at a point that a camera sees"
-    if not units.visible.any():
-        return f"no camera of frame {frame.name} sees a single point"
-    return f"the cameras of frame {frame.name} see nothing but ground and what is left out"
 
 
 def _what_then(frame: Frame) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class TeacherComparison:
     """Compares the units of one frame by a teacher's features, as ``method`` has it in pre-training."""
 
-    def __init__(self, frame: Frame, teacher: Teacher, method: Settings) -> None:
+    def __init__(self, frame: Frame, teacher: Teacher, method: Settings | None) -> None:
         from xmodal_core.images import FrameFeatures
 
         self.share = float(getattr(method, "negatives", 0.5))
@@ -49,14 +49,16 @@ class DatasetSource:
     Args:
         dataset: opened.
         options: what opens it again on the command line.
-        teacher: compares units; None where there is none.
-        method: the options of the method that uses it.
+        method: the options of the method that compares units.
+        teacher: what it compares them by; None where there is none.
+        notes: what is left out and why, one line each.
     """
 
     dataset: Dataset
     options: str
-    teacher: Teacher | None
-    method: Settings
+    method: Settings | None = None
+    teacher: Teacher | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -75,13 +77,59 @@ class DatasetSource:
         return None if self.teacher is None else TeacherComparison(frame, self.teacher, self.method)
 
 
+def open_source(
+    dataset: str | None,
+    root: Path | None,
+    split: str | None,
+    cameras: str | None,
+    perturbation: float | None,
+    config: Path | None,
+    assignments: Sequence[str] | None,
+    teacher: str | None = None,
+    *,
+    compared: bool = True,
+) -> DatasetSource:
+    """The frames that the shared options describe, and the image network that compares their units.
+
+    Args:
+        dataset, root, split, cameras, perturbation, config, assignments: see ``drive.open_from_options``.
+        teacher: its name; None for the one in the settings, or for none, with a note, where that cannot be had.
+        compared: without, no image network is loaded.
+
+    Raises:
+        InputError, DataError: see ``drive.open_from_options``.
+        RunError: the image network that was asked for cannot be had.
+    """
+    from xmodal_cli.chosen import METHOD, TEACHER, chosen, load_on_device
+    from xmodal_cli.drive import open_from_options
+    from xmodal_core import plugins
+    from xmodal_core.config import read_sections
+    from xmodal_core.errors import XmodalError
+
+    written = tuple(assignments or ())
+    opened = open_from_options(dataset, root, split, config, written, cameras=cameras, perturbation=perturbation)
+    section = read_sections(config, written)["dataset"]
+    where = {"dataset": dataset or section.get("name"), "root": root or section.get("root"), "split": split}
+    rig = {"cameras": cameras, "perturb-calibration": perturbation}
+    source = DatasetSource(opened, options_of({**where, **rig}, written))
+    source.method = chosen(plugins.METHOD, METHOD, config, written)[1]
+    try:
+        if compared:
+            source.teacher = load_on_device(*chosen(plugins.TEACHER, TEACHER, config, written, teacher))
+    except (XmodalError, ImportError) as error:
+        if teacher is not None:
+            raise
+        source.notes = (f"units are not compared: {error}",)
+    return source
+
+
 def options_of(values: dict[str, str | Path | float | None], assignments: Sequence[str]) -> str:
-    """The options that open the same data set again: those of ``values`` that are given, paths made absolute, and the
-    ``assignments`` that are none of the units' settings."""
+    """The options that open the same data set again: those of ``values`` that are given, the root as a whole path, and
+    the ``assignments`` that are none of the units' settings."""
     parts = []
     for name, value in values.items():
         if value is not None:
-            text = os.path.abspath(value) if isinstance(value, Path) else str(value)
+            text = os.path.abspath(os.path.expanduser(str(value))) if name == "root" else str(value)
             parts += [f"--{name}", quote(text)]
     for text in assignments:
         if not text.strip().startswith("units."):

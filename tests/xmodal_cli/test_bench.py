@@ -50,3 +50,12 @@ def test_bad_input_is_named(more, complaint, arguments):
     done = CliRunner().invoke(app, [*arguments, *more])
     assert isinstance(done.exception, InputError)
     assert complaint in done.exception.message
+
+
+def test_the_tuner(example_root):
+    root = str(example_root("kitti_object"))
+    words = ["tuner", "--dataset", "kitti_object", "--root", root, "--repeat", "1", "--set", "teacher.image_width=128"]
+    done = CliRunner().invoke(app, [*words, "--set", "units.seeds.count=64"], env={"COLUMNS": "120"})
+    assert done.exit_code == 0, done.output
+    for name in ("ground.max_dist_to_line", "instances.min_flatness", "slowest"):
+        assert name in done.output

@@ -77,7 +77,7 @@ def _control(entry: Entry, value: Any) -> Any:
         min=entry.ge,
         max=entry.le,
         step=entry.step,
-        value=_between(entry) if value is None else value,
+        value=between(entry) if value is None else value,
         id=own,
         marks={},
         disabled=value is None,
@@ -85,7 +85,7 @@ def _control(entry: Entry, value: Any) -> Any:
     )
 
 
-def _between(entry: Entry) -> float:
+def between(entry: Entry) -> float:
     """Where the slider of an empty setting stands: in the middle."""
     return round(((entry.ge or 0.0) + (entry.le or 0.0)) / 2, 2)
 
@@ -126,7 +126,7 @@ def _held(entry: Entry, value: Any, kind: str) -> Any:
         return ["automatic"] if value is None else []
     if entry.kind is bool:
         return ["on"] if value else []
-    return _between(entry) if value is None else value
+    return between(entry) if value is None else value
 
 
 def changed(config: UnitsConfig, start: UnitsConfig) -> Iterator[str]:

@@ -9,7 +9,9 @@ import typer
 from xmodal_cli.options import Assignments, ConfigFile, DatasetName, Json, Root, Split
 
 if TYPE_CHECKING:
-    from xmodal_core.bench.units import Bench
+    from collections.abc import Sequence
+
+    from xmodal_core.bench.timing import Row
 
 app = typer.Typer(no_args_is_help=True, help="Time a part of the engine against what one would use instead.")
 
@@ -50,26 +52,58 @@ def units(
     if json:
         print_json([row.as_json() for row in bench.rows])
     else:
-        _print_table(bench)
+        _print_table(bench.rows, bench.notes)
 
 
-def _print_table(bench: Bench) -> None:
+@app.command("tuner")
+def tuner(
+    dataset: DatasetName = None,
+    root: Root = None,
+    split: Split = None,
+    frame: Annotated[int, typer.Option("--frame", metavar="K", help="Number of the frame, from 0.", min=0)] = 0,
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Moves of each; the median counts.", min=1)] = 5,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Time what the tuner's page waits for when a slider moves, beside making the whole picture anew."""
+    from viz.tuner.bench import bench_tuner
+    from xmodal_cli.console import err, print_json
+    from xmodal_cli.tuning import open_source
+    from xmodal_core.config import resolve
+    from xmodal_core.units.config import UnitsConfig
+
+    settings = resolve(UnitsConfig, config, assignments or (), "units")
+    source = open_source(dataset, root, split, None, None, config, assignments)
+    with err.status("opening the frame") as status:
+        rows = bench_tuner(source, frame, settings, repeat=repeat, on_step=lambda step: status.update(f"timing {step}"))
+    if json:
+        print_json([row.as_json() for row in rows])
+    else:
+        _print_table(rows, source.notes)
+
+
+def _print_table(rows: Sequence[Row], notes: Sequence[str]) -> None:
+    from collections import Counter
+
     from rich.table import Table
 
     from xmodal_cli.console import out
 
-    table = Table("step")
+    table = Table()
+    table.add_column("step", no_wrap=True)
     table.add_column("name", no_wrap=True)
     for title in ("milliseconds", "ratio\nto ours", "same\nresult"):
         table.add_column(title, justify="right")
-    step = ""
-    for row in bench.rows:
-        if step and row.step != step:
+    step, lines = "", Counter(row.step for row in rows)
+    for row in rows:
+        # A line between steps where they have rows to be told apart.
+        if step and row.step != step and max(lines[step], lines[row.step]) > 1:
             table.add_section()
         ratio = "" if row.ratio_to_ours is None else f"{row.ratio_to_ours:.1f}x"
         same = {True: "yes", False: "NO", None: ""}[row.same_result]
         table.add_row("" if row.step == step else row.step, row.name, f"{row.milliseconds:,.1f}", ratio, same)
         step = row.step
     out.print(table)
-    for note in bench.notes:
+    for note in notes:
         out.print(note, highlight=False, soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.viz.browser import Page, start_browser
 from tests.viz.tuner.conftest import SMALL, ExampleSource
 from viz.similarity import compare
 from viz.tuner import serve
+from xmodal_cli.app import app
 from xmodal_core.config import entries, resolve
 from xmodal_core.datasets import open_dataset
 from xmodal_core.units.config import UnitsConfig
@@ -221,6 +224,15 @@ def test_what_is_saved_is_what_is_shown(opened: Tuner, source: ExampleSource) ->
     assert (saved.ground.max_slope, saved.context.kind) == (0.3, "pillar")
     assert opened.figure("units") == f"{discover(source.dataset.frame(0), saved).count:,}"
     assert "pretrain --config" in opened("document.querySelector('#said').innerText")
+    root = str(source.dataset.root)
+    words = f"units stats --dataset nuscenes --root {root} --frame 0 --no-teacher --json --config {opened.file}"
+    told = CliRunner().invoke(app, words.split())
+    stats = json.loads(told.stdout.splitlines()[-1])
+    for name in ("units", "instances", "seeds", "merged_seeds", "clusters"):
+        assert opened.figure(name) == f"{stats[name]:,.0f}"
+    assert opened.figure("coverage") == f"{stats['coverage']:.1%}"
+    for name in ("instance_recall", "over_segmentation", "purity"):
+        assert opened.figure(name) == f"{stats['quality'][name]:.1%}"
     opened.after(lambda: opened.click("#reset"))
     opened.wait("document.querySelectorAll('.setting.changed').length === 0")
 

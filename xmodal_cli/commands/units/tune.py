@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,9 +19,6 @@ from xmodal_cli.options import (
 )
 from xmodal_core import plugins
 
-if TYPE_CHECKING:
-    from xmodal_core.images import Teacher
-
 
 def tune(
     dataset: DatasetName = None,
@@ -32,10 +29,11 @@ def tune(
     perturb_calibration: PerturbCalibration = None,
     teacher: Annotated[
         str | None,
-        typer.Option(
-            "--teacher", metavar="NAME", help=f"Image network that compares units: {known(plugins.TEACHER)}; or none."
-        ),
+        typer.Option("--teacher", metavar="NAME", help=f"Image network that compares units: {known(plugins.TEACHER)}."),
     ] = None,
+    no_teacher: Annotated[
+        bool, typer.Option("--no-teacher", help="Look at no picture: no similarity, and no wait for an image network.")
+    ] = False,
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="Where the page's button saves the settings.")
     ] = Path("units_tuned.yaml"),
@@ -54,50 +52,23 @@ def tune(
     The page is served on this machine alone; over ssh the line that brings it to yours is printed. Ctrl-C ends it.
     """
     from viz.tuner import serve
-    from xmodal_cli.drive import open_from_options
-    from xmodal_cli.tuning import DatasetSource, options_of
+    from xmodal_cli.console import err
+    from xmodal_cli.tuning import open_source
     from xmodal_core.config import resolve
     from xmodal_core.errors import InputError
     from xmodal_core.units.config import UnitsConfig
 
-    written = tuple(assignments or ())
-    settings = resolve(UnitsConfig, config, written, "units")
-    opened = open_from_options(dataset, root, split, config, written, cameras=cameras, perturbation=perturb_calibration)
-    if frame >= len(opened):
-        raise InputError(
-            f"there is no frame {frame}", f"the data set has {len(opened):,}: choose 0 to {len(opened) - 1}"
-        )
-    method, loaded = _teacher(teacher, config, written)
-    again = options_of(
-        {
-            "dataset": dataset,
-            "root": root,
-            "split": split,
-            "cameras": cameras,
-            "perturb-calibration": perturb_calibration,
-        },
-        written,
+    settings = resolve(UnitsConfig, config, assignments or (), "units")
+    source = open_source(
+        dataset, root, split, cameras, perturb_calibration, config, assignments, teacher, compared=not no_teacher
     )
-    source = DatasetSource(opened, again, loaded, method)
+    if frame >= len(source):
+        raise InputError(
+            f"there is no frame {frame}", f"the data set has {len(source):,}: choose 0 to {len(source) - 1}"
+        )
+    for note in source.notes:
+        err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     serve(source, settings, frame=frame, save=out, port=port, ready=lambda port: _say_where(port, browser))
-
-
-def _teacher(name: str | None, config: Path | None, assignments: tuple[str, ...]) -> tuple[Any, Teacher | None]:
-    """The method's options, and the image network; None where it cannot be had and nobody asked for it."""
-    from xmodal_cli.chosen import METHOD, TEACHER, chosen, load_on_device
-    from xmodal_cli.console import err
-    from xmodal_core.errors import XmodalError
-
-    method = chosen(plugins.METHOD, METHOD, config, assignments)[1]
-    if name == "none":
-        return method, None
-    try:
-        return method, load_on_device(*chosen(plugins.TEACHER, TEACHER, config, assignments, name))
-    except (XmodalError, ImportError) as error:
-        if name is not None:
-            raise
-        err.print(f"note: units are not compared: {error}", markup=False, highlight=False, soft_wrap=True)
-        return method, None
 
 
 def _say_where(port: int, browser: bool) -> None:
