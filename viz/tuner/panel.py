@@ -41,10 +41,10 @@ def _two(value: float) -> str:
 
 FIGURES = (
     Figure("units", "units", _count),
-    Figure("instances", "of them instances", _count),
     Figure("seeds", "seeds", _count),
-    Figure("merged_seeds", "seeds merged", _count),
+    Figure("merged_seeds", "of them in instances", _count),
     Figure("clusters", "clusters, before the filters", _count),
+    Figure("instances", "instances, after the filters", _count),
     Figure("coverage", "points in a unit", _percent, 1),
     Figure("ground", "ground", _percent),
     Figure("sensor_height", "sensor height, m", _two),
