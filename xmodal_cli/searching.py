@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +152,19 @@ class Searching:
 
         cases = make_cases(self.frames(numbers), self.start, self.seed)
         return self.compare(cases, found, len(numbers), "checking on other frames")
+
+
+def caveats(compared: Mapping[str, Comparison]) -> Iterator[str]:
+    """What should be known of a result, one line each; ``compared`` by what was done with the frames."""
+    for name, comparison in compared.items():
+        for words in comparison.broken:
+            yield f"on the frames {name}, {words}, as the search asks for"
+    checked = compared.get("checked")
+    if checked is None:
+        yield "whether this holds on other frames is not known: give some with --check"
+    elif checked.score_after < checked.score_before:
+        fall = f"{checked.score_before:.4f} to {checked.score_after:.4f}"
+        yield f"on the frames checked the score falls, {fall}: search on more frames, or vary less"
 
 
 def rows(comparison: Comparison) -> dict[str, tuple[float, float]]:

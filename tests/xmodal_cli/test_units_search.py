@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from xmodal_cli.app import app
 from xmodal_cli.commands.units.search import OBJECTIVES
-from xmodal_cli.searching import SPREAD, spread
+from xmodal_cli.searching import SPREAD, caveats, spread
 from xmodal_core.config import resolve
 from xmodal_core.datasets import kitti_object
 from xmodal_core.errors import InputError
@@ -23,6 +23,8 @@ from xmodal_core.types import Frame, Units
 from xmodal_core.units.config import UnitsConfig
 from xmodal_core.units.search import objective as objectives
 from xmodal_core.units.search.objective import Case
+from xmodal_core.units.search.search import Comparison
+from xmodal_core.units.statistics import Summary
 
 Root = Callable[[str], Path]
 Search = Callable[..., Result]
@@ -100,6 +102,20 @@ def test_what_a_person_reads(search: Search) -> None:
         assert words in done.stdout
     assert "8/8" in done.stderr
     assert "MB each" in done.stderr
+
+
+def test_it_says_whether_the_result_holds(search: Search) -> None:
+    told = last_line(search("--trials", "8", "--frame", "0", "--json"))
+    assert told["notes"] == ["whether this holds on other frames is not known: give some with --check"]
+    # Right for one frame and wrong for the other: what a search over one frame leads to.
+    numbers = Summary(1, {}, {}, (), {}, {})
+    better = Comparison(1, numbers, numbers, 0.5, 0.6)
+    worse = Comparison(1, numbers, numbers, 0.5, 0.4, ("units is 0.5 times what it was, not at least 0.8 times",))
+    assert list(caveats({"searched": better, "checked": worse})) == [
+        "on the frames checked, units is 0.5 times what it was, not at least 0.8 times, as the search asks for",
+        "on the frames checked the score falls, 0.5000 to 0.4000: search on more frames, or vary less",
+    ]
+    assert list(caveats({"searched": better, "checked": better})) == []
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -185,12 +201,14 @@ def test_frames_without_labels_are_left_out(search: Search, monkeypatch: pytest.
     monkeypatch.setattr(kitti_object.KittiObject, "_read", read)
     without = {1}
     told = last_line(search("--trials", "2", "--json"))
-    assert told["notes"] == ["1 of 2 frames left out, without boxes of 20 returns or more"]
+    assert told["notes"][0] == "1 of 2 frames left out, without boxes of 20 returns or more"
     without = {0, 1}
     done = search("--trials", "2")
     assert isinstance(done.exception, InputError)
     assert done.exception.message.startswith("none of the 2 frames has what 'recall' is judged by: boxes of 20")
-    assert last_line(search("--trials", "2", "--objective", "coverage", "--json"))["notes"] == []
+    told = last_line(search("--trials", "2", "--objective", "coverage", "--json"))
+    assert told["searched"]["frames"] == 2
+    assert "instance_recall" not in told["searched"]["best"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 11, 12, 13, 23, 24, 160, 28130])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmodal_cli.options import Assignments, Cameras, ConfigFile, DatasetName, Json, Root, Seed, Split
-from xmodal_cli.searching import SPREAD
+from xmodal_cli.searching import SPREAD, caveats, spread, told
 
 if TYPE_CHECKING:
     from xmodal_cli.searching import Searching
@@ -77,8 +77,6 @@ def search(
     space = searching.space(vary)
     numbers, others = _numbers(len(searching.dataset), frame, check)
     cases = searching.cases(numbers)
-    for note in searching.notes:
-        err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     found = searching.search(cases, space, trials, study)
     if found.trials < 2:
         err.print("stopped before anything was tried: nothing is written", soft_wrap=True)
@@ -87,10 +85,14 @@ def search(
     compared = {"searched": searching.compare(cases, found, len(cases), "comparing")}
     if others:
         compared["checked"] = searching.check(others, found)
+    if found.settings != searching.start:
+        searching.notes += caveats(compared)
     if json:
         print_json(_told(searching, found, compared, out))
     else:
         _print(searching, found, compared, out)
+    for note in searching.notes:
+        err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     if found.stopped:
         raise typer.Exit(130)
 
@@ -137,7 +139,6 @@ def _open(
 def _numbers(count: int, frame: str | None, check: str | None) -> tuple[Sequence[int], Sequence[int]]:
     """The frames to search on, and those to check on."""
     from xmodal_cli.frames import frame_numbers
-    from xmodal_cli.searching import spread
     from xmodal_core.errors import InputError
 
     numbers = spread(count) if frame is None else frame_numbers(frame, count)
@@ -150,7 +151,6 @@ def _numbers(count: int, frame: str | None, check: str | None) -> tuple[Sequence
 
 
 def _told(searching: Searching, found: Found, compared: dict[str, Comparison], out: Path) -> dict[str, Any]:
-    from xmodal_cli.searching import told
     from xmodal_core.units.search.space import changes
 
     return {
@@ -173,17 +173,13 @@ def _print(searching: Searching, found: Found, compared: dict[str, Comparison], 
     from xmodal_cli.search_tables import measures_table, settings_table
     from xmodal_core.units.search.space import changes, shown
 
-    told = f"{found.trials} trials, {found.pruned} of them given up early" + (", then stopped" if found.stopped else "")
-    console.out.print(f"{searching.name}: {told}", highlight=False, soft_wrap=True)
+    done = f"{found.trials} trials, {found.pruned} of them given up early" + (", then stopped" if found.stopped else "")
+    console.out.print(f"{searching.name}: {done}", highlight=False, soft_wrap=True)
     changed = list(shown(changes(searching.start, found.settings)))
     if changed:
         console.out.print(settings_table(changed))
     else:
         console.out.print("no other settings were better: all stay as they are", highlight=False, soft_wrap=True)
     console.out.print(measures_table(compared))
-    for name, comparison in compared.items():
-        for words in comparison.broken:
-            told = f"note: on the frames {name}, {words}, as the search asks for"
-            console.err.print(told, markup=False, highlight=False, soft_wrap=True)
     use = f"see them with: xmodal units show --config {out}"
     console.out.print(f"[bold]{escape(str(out))}[/]  {escape(use)}", highlight=False, soft_wrap=True)
