@@ -37,7 +37,8 @@ METHOD = Kind("method", "xmodal_core.methods", "Method")
 EXPORTER = Kind("exporter", "xmodal_core.exporters", "Exporter")
 VIEWER = Kind("viewer", "viz.viewers", "Viewer")
 PEER = Kind("peer", "xmodal_core.units.peers", "Peer")
-KINDS = (DATASET, TEACHER, NETWORK, METHOD, EXPORTER, VIEWER, PEER)
+PROTOCOL = Kind("protocol", "xmodal_core.metrics", "Protocol")
+KINDS = (DATASET, TEACHER, NETWORK, METHOD, EXPORTER, VIEWER, PEER, PROTOCOL)
 
 
 def _folder(kind: Kind) -> Path:
