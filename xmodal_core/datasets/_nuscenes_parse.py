@@ -33,6 +33,7 @@ class _Builder:
     keys: dict[str, int] = field(default_factory=dict)
     calibrations: dict[str, tuple[int, str]] = field(default_factory=dict)
     categories: dict[str, int] = field(default_factory=dict)
+    attributes: dict[str, int] = field(default_factory=dict)
     objects: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def table(self, name: str) -> Path:
@@ -52,6 +53,7 @@ def build_tables(folder: Path) -> Tables:
     ego_of_lidar, ego_of_camera = _read_files(builder)
     _read_ego_poses(builder, ego_of_lidar, ego_of_camera)
     _read_categories(builder)
+    _read_attributes(builder)
     _read_objects(builder)
     _read_annotations(builder)
     return Tables(**builder.found)
@@ -112,6 +114,7 @@ def _read_files(builder: _Builder) -> tuple[list[str], list[str]]:
     key_camera = np.full((len(builder.keys), len(CAMERAS)), -1, dtype=np.int64)
     lidar, camera = _Files(), _Files()
     lidar_row: dict[str, int] = {}
+    own: list[str] = []
     previous: list[str] = []
     time, size = array("q"), array("q")
     columns = ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "filename", "timestamp")
@@ -128,6 +131,7 @@ def _read_files(builder: _Builder) -> tuple[list[str], list[str]]:
                 place[0][_refer(builder.keys, sample, table, "sample")] = len(files.name)
             if channel == LIDAR:
                 lidar_row[token] = len(files.name)
+                own.append(token)
                 previous.append(before)
                 time.append(int(stamp))
             else:
@@ -138,6 +142,7 @@ def _read_files(builder: _Builder) -> tuple[list[str], list[str]]:
         _check_keyframes(builder, key_lidar, table)
         builder.found.update(
             key_lidar=key_lidar,
+            key_lidar_token=_text(own[row] for row in key_lidar),
             key_camera=key_camera,
             lidar_file=_text(lidar.name),
             lidar_time=np.array(time, dtype=np.int64),
@@ -202,6 +207,15 @@ def _read_categories(builder: _Builder) -> None:
         builder.found["category_index"] = np.array(index, dtype=np.int64)
 
 
+def _read_attributes(builder: _Builder) -> None:
+    """Those of the detection benchmark; a folder without the table has boxes without attributes."""
+    table = builder.table("attribute")
+    with reading(table):
+        found = list(rows(table, "token", "name")) if table.exists() else []
+        builder.attributes = {token: number for number, (token, _) in enumerate(found)}
+        builder.found["attribute_name"] = _text(name for _, name in found)
+
+
 def _read_objects(builder: _Builder) -> None:
     table = builder.table("instance")
     with reading(table):
@@ -214,16 +228,20 @@ def _read_annotations(builder: _Builder) -> None:
     """The boxes, sorted by keyframe, with their velocities."""
     table = builder.table("sample_annotation")
     links = _Links()
-    key, thing, category = array("q"), array("q"), array("q")
+    key, thing, category, points, attribute = (array("q") for _ in range(5))
     poses, size = array("d"), array("d")
     columns = ("token", "sample_token", "instance_token", "translation", "size", "rotation", "prev", "next")
     with reading(table):
-        for token, sample, instance, translation, extent, rotation, before, after in rows(table, *columns):
+        for token, sample, instance, translation, extent, rotation, before, after, lidar, radar, tokens in rows(
+            table, *columns, "num_lidar_pts", "num_radar_pts", "attribute_tokens"
+        ):
             links.add(token, before, after)
             key.append(_refer(builder.keys, sample, table, "sample"))
             number, kind = _refer(builder.objects, instance, table, "instance")
             thing.append(number)
             category.append(kind)
+            points.append(lidar + radar)
+            attribute.append(_attribute(builder, tokens, table))
             _extend(poses, (*translation, *rotation), 7)
             _extend(size, extent, 3)
         key_of, pose = np.array(key, dtype=np.int64), _poses(poses)
@@ -237,7 +255,18 @@ def _read_annotations(builder: _Builder) -> None:
             box_velocity=velocity[order],
             box_object=np.array(thing, dtype=np.int64)[order],
             box_category=np.array(category, dtype=np.int64)[order],
+            box_points=np.array(points, dtype=np.int64)[order],
+            box_attribute=np.array(attribute, dtype=np.int64)[order],
         )
+
+
+def _attribute(builder: _Builder, tokens: list[str], table: Path) -> int:
+    """The row of a box's attribute, -1 for none."""
+    if not tokens or not builder.attributes:
+        return -1
+    if len(tokens) > 1:
+        raise DataError(f"{table} has a box with {len(tokens)} attributes, the format allows one", UNPACK_AGAIN)
+    return _refer(builder.attributes, tokens[0], table, "attribute")
 
 
 class _Links:

@@ -35,12 +35,12 @@ REQUIRED = (
     "instance",
     "category",
 )
-OPTIONAL = ("lidarseg",)
+OPTIONAL = ("lidarseg", "attribute")
 
 CACHE_ABOVE = 32 << 20
 """Bytes of tables from which on the arrays are worth keeping."""
 
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when ``Tables`` changes: older kept arrays are then made again."""
 
 Text = NDArray[np.bytes_]
@@ -55,7 +55,7 @@ class Tables:
     Args:
         scene_name: (C,).
         key_token, key_scene, key_time: (K,), time in microseconds.
-        key_lidar: (K,) row of its LiDAR file.
+        key_lidar, key_lidar_token: (K,) row of its LiDAR file, and its token, by which lidarseg names its labels.
         key_camera: (K,6) row of its camera files, in the order of ``CAMERAS``.
         key_labels: (K,) its lidarseg file, empty where it has none.
         lidar_file, lidar_time, lidar_pose, lidar_calibration, lidar_prev: (L,), (L,), (L,7), (L,), (L,).
@@ -64,6 +64,8 @@ class Tables:
         box_start: (K+1,) keyframe k has annotations box_start[k]:box_start[k+1].
         box_pose, box_size, box_velocity, box_object, box_category: (A,7) global, (A,3) width length height,
             (A,3) global metres a second with NaN for unknown, (A,) the instance's number, (A,).
+        box_points, box_attribute: (A,) LiDAR and radar points within together, (A,) row of ``attribute_name``.
+        attribute_name: names such as ``vehicle.parked``.
         category_name, category_index: (T,), (T,) the value in lidarseg files.
     """
 
@@ -72,6 +74,7 @@ class Tables:
     key_scene: Ints
     key_time: Ints
     key_lidar: Ints
+    key_lidar_token: Text
     key_camera: Ints
     key_labels: Text
     lidar_file: Text
@@ -91,6 +94,9 @@ class Tables:
     box_velocity: Doubles
     box_object: Ints
     box_category: Ints
+    box_points: Ints
+    box_attribute: Ints
+    attribute_name: Text
     category_name: Text
     category_index: Ints
 

@@ -94,6 +94,30 @@ class NuScenes(Dataset):
         name: bytes = self._tables.scene_name[self._tables.key_scene[self._keys[index]]]
         return name.decode()
 
+    def annotations(self, index: int) -> Annotations:
+        """The labels of frame ``index`` as the tables have them, without reading its data: global coordinates and
+        double precision, for the benchmark."""
+        key = int(self._keys[index])
+        tables = self._tables
+        which = slice(int(tables.box_start[key]), int(tables.box_start[key + 1]))
+        attributes = np.array([name.decode() for name in tables.attribute_name] + [""])
+        return Annotations(
+            centre=tables.box_pose[which, :3],
+            size=tables.box_size[which][:, [1, 0, 2]],
+            rotation=tables.box_pose[which, 3:],
+            velocity=tables.box_velocity[which, :2],
+            label=self._class_of[tables.box_category[which]],
+            classes=self._classes,
+            points=tables.box_points[which],
+            attribute=attributes[tables.box_attribute[which]],
+            ego=tables.lidar_pose[int(tables.key_lidar[key]), :3],
+        )
+
+    def lidar_token(self, index: int) -> str:
+        """The name by which lidarseg's files call the sweep of frame ``index``: the token of its sample_data."""
+        token: bytes = self._tables.key_lidar_token[self._keys[index]]
+        return token.decode()
+
     def _keys_of_split(self, folder: Path) -> Ints:
         names = [name.decode() for name in self._tables.scene_name]
         chosen = scenes_of_split(self._options.split, folder, set(names))
@@ -223,6 +247,26 @@ class NuScenes(Dataset):
             track=tables.box_object[which].copy(),
             velocity=velocity[:, :2].astype(np.float32),
         )
+
+
+class Annotations(NamedTuple):
+    """The labels of a keyframe in global coordinates, float64.
+
+    ``centre`` (B,3) metres, ``size`` (B,3) metres length, width, height, ``rotation`` (B,4) quaternions wxyz,
+    ``velocity`` (B,2) metres a second with NaN for unknown, ``label`` (B,) into ``classes``, ``points`` (B,) LiDAR and
+    radar points within, ``attribute`` (B,) names, empty for none, ``ego`` (3,) metres, where the vehicle is at the
+    time of the sweep.
+    """
+
+    centre: Doubles
+    size: Doubles
+    rotation: Doubles
+    velocity: Doubles
+    label: Ints
+    classes: tuple[str, ...]
+    points: Ints
+    attribute: NDArray[np.str_]
+    ego: Doubles
 
 
 class _Sweep(NamedTuple):

@@ -12,14 +12,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmodal_core.config import Settings
-from xmodal_core.errors import InputError, RunError
-from xmodal_core.types import Bools, Boxes, Doubles, Ints
+from xmodal_core.errors import DataError, InputError, RunError
+from xmodal_core.types import Bools, Boxes, Doubles, Frame, Ints
+
+if TYPE_CHECKING:
+    from xmodal_core.datasets.base import Dataset
 
 Names = NDArray[np.str_]
 P = TypeVar("P", bound="_Placed")
@@ -129,7 +132,7 @@ def _double(boxes: Boxes) -> dict[str, Any]:
         "yaw": boxes.yaw.astype(np.float64),
         "label": boxes.label,
         "classes": boxes.classes,
-        "velocity": boxes.velocity.astype(np.float64),
+        "velocity": None if np.isnan(boxes.velocity).all() else boxes.velocity.astype(np.float64),
     }
 
 
@@ -239,6 +242,29 @@ class DetectionProtocol(Protocol):
 
     coordinates: ClassVar[Literal["sensor", "world"]] = "sensor"
 
+    def truth(self, dataset: Dataset) -> dict[str, Truth]:
+        """The labelled boxes of all frames of ``dataset``, in this protocol's coordinates.
+
+        Raises:
+            DataError: a frame has no labels, or no pose where the world's coordinates are asked for.
+        """
+        return {frame.name: self.place(frame, Truth.of(_labelled(frame))) for frame in dataset}
+
+    def place(self, frame: Frame, boxes: P) -> P:
+        """``boxes`` of ``frame``'s LiDAR coordinates in this protocol's own.
+
+        Raises:
+            DataError: the frame has no pose where the world's coordinates are asked for.
+        """
+        if self.coordinates == "sensor":
+            return boxes
+        if frame.pose is None:
+            raise DataError(
+                f"frame '{frame.name}' has no pose, and '{self.name}' wants boxes in the world's coordinates",
+                "choose a protocol that takes sensor coordinates",
+            )
+        return moved(boxes, frame.pose)
+
     @abstractmethod
     def evaluate(self, predictions: Mapping[str, Detections], truth: Mapping[str, Truth], split: str) -> Result:
         """Score ``predictions`` of the frames of ``truth``.
@@ -263,6 +289,12 @@ class DetectionProtocol(Protocol):
         Raises:
             DataError: it is missing, damaged or not of this format.
         """
+
+
+def _labelled(frame: Frame) -> Boxes:
+    if frame.boxes is None:
+        raise DataError(f"frame '{frame.name}' has no labelled boxes", "choose a split that has labels")
+    return frame.boxes
 
 
 class LabelledPoints(NamedTuple):
