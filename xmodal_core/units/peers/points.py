@@ -32,7 +32,7 @@ class Points(Peer):
     config: PointsConfig
 
     def __call__(self, frame: Frame, seed: int = 0) -> Pooling:
-        pixels = geometry.pixels(frame.cameras, frame.points)
+        pixels = geometry.pixels(frame.cameras, frame.points, frame.pixels)
         point = pixels.point[draw(len(pixels), self.config.pairs, seed)]
         weight = np.ones(len(point), dtype=np.float32)
         return Pooling(np.arange(len(point)), point, weight, (len(point), len(frame)))

@@ -51,7 +51,9 @@ def plane_points(points: Floats, config: SegmentsConfig, seed: int) -> Bools:
     open3d = _open3d()
     open3d.utility.random.seed(seed)
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points.astype(np.float64)))
-    _, near = cloud.segment_plane(config.plane_distance, ransac_n=3, num_iterations=config.plane_trials)
+    # With a probability below 1 Open3D stops early, and its threads race for when: not the same plane each time.
+    # (The version that SegContrast used tries all planes too.)
+    _, near = cloud.segment_plane(config.plane_distance, 3, config.plane_trials, probability=1.0)
     plane = np.zeros(len(points), dtype=np.bool_)
     plane[np.asarray(near, dtype=np.int64)] = True
     return plane

@@ -33,7 +33,7 @@ class Superpixels(Peer):
     config: SuperpixelsConfig
 
     def __call__(self, frame: Frame, seed: int = 0) -> Pooling:
-        pixels = geometry.pixels(frame.cameras, frame.points)
+        pixels = geometry.pixels(frame.cameras, frame.points, frame.pixels)
         superpixel = np.full(len(pixels), -1, dtype=np.int64)
         first = 0
         for number, camera in enumerate(frame.cameras):

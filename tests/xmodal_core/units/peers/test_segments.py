@@ -46,6 +46,22 @@ def test_the_plane_is_measured_square_to_itself() -> None:
     assert not near[4010:].any()
 
 
+def test_open3d_is_told_to_try_every_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left to itself it stops early, and when that is its threads race for: another plane now and then on a busy
+    machine, which no test would meet reliably."""
+    told: list[tuple[tuple[float, ...], dict[str, float]]] = []
+    import open3d
+
+    class Cloud(open3d.geometry.PointCloud):
+        def segment_plane(self, *arguments: float, **named: float) -> object:
+            told.append((arguments, named))
+            return super().segment_plane(*arguments, **named)
+
+    monkeypatch.setattr(open3d.geometry, "PointCloud", Cloud)
+    assert plane_points(plane(), SegmentsConfig(), 0).sum() == 4000
+    assert told == [((0.25, 3, 200), {"probability": 1.0})]
+
+
 def test_dbscan_leaves_out_noise() -> None:
     points = np.concatenate([block(0, 0, 12), block(3, 0, 9), block(6, 0, 12)])
     clusters = density_clusters(points, SegmentsConfig())
