@@ -114,8 +114,20 @@ def _turning_point(lens: Lens) -> float:
     return float(min((root.real for root in roots if root.real > 0 and abs(root.imag) < 1e-9), default=np.inf))
 
 
-def pixels(cameras: Sequence[Camera], points: Floats, *, min_depth: float = 1.0, border: float = 1.0) -> Pixels:
-    """Every (point, camera) pair in which the camera sees the point. ``points`` is (N,3) of the LiDAR frame."""
+def pixels(
+    cameras: Sequence[Camera],
+    points: Floats,
+    stated: Pixels | None = None,
+    *,
+    min_depth: float = 1.0,
+    border: float = 1.0,
+) -> Pixels:
+    """Every (point, camera) pair in which the camera sees the point. ``points`` is (N,3) of the LiDAR frame.
+
+    Where the data set says itself which point is seen where (``Frame.pixels``), that is it: ``stated``.
+    """
+    if stated is not None:
+        return stated
     rows, numbers, uvs = [], [], []
     for number, camera in enumerate(cameras):
         seen = camera.project(points, min_depth=min_depth, border=border)

@@ -27,7 +27,10 @@ class RigConfig(Settings):
 
 
 def perturb(frame: Frame, rig: RigConfig) -> Frame:
-    """``frame`` with each camera turned as ``rig`` has it; pictures, points and labels stay as they are."""
+    """``frame`` with each camera turned as ``rig`` has it; pictures, points and labels stay as they are.
+
+    Pixels that the data set states are those of the true calibration, and left out: the turned models say them.
+    """
     if not rig.perturb_calibration:
         return frame
     return _turned(frame, {camera.name: wrong_turn(camera.name, rig) for camera in frame.cameras})
@@ -51,7 +54,8 @@ def wrong_turn(camera: str, rig: RigConfig) -> Doubles:
 
 
 def _turned(frame: Frame, turns: dict[str, Doubles]) -> Frame:
-    return replace(frame, cameras=tuple(_turn(camera, turns[camera.name]) for camera in frame.cameras))
+    cameras = tuple(_turn(camera, turns[camera.name]) for camera in frame.cameras)
+    return replace(frame, cameras=cameras, pixels=None)
 
 
 def _turn(camera: Camera, turn: Doubles) -> Camera:

@@ -28,6 +28,11 @@ def _check(name: str, array: object, shape: tuple[int | None, ...], dtype: type[
         raise ValueError(f"{name} must have shape {wanted}, not {array.shape}")
 
 
+def _check_below(name: str, index: Ints, count: int) -> None:
+    if len(index) and not 0 <= index.min() <= index.max() < count:
+        raise ValueError(f"{name} must lie in 0..{count - 1}")
+
+
 class Projection(NamedTuple):
     """Points as a camera sees them: ``uv`` (N,2) float32 pixels (pixel centres at whole numbers), ``depth`` (N,)
     float32 metres along the optical axis, ``inside`` (N,) bool: in front of the camera and within the image."""
@@ -105,6 +110,9 @@ class Boxes:
         classes: the data set's class names.
         track: (B,) int64, the same number for the same object in all frames of a scene; -1 unknown.
         velocity: (B,2) float32, metres a second in LiDAR axes; NaN unknown.
+        points: (B,) int64, how many points lie in the box by the data set's own count, -1 unknown; None: all unknown.
+        difficulty: (B,) int64, the level as labelled, 0 where nobody said (Waymo: 2 is the hard one); None: nobody said
+            anywhere.
     """
 
     centre: Floats
@@ -114,6 +122,8 @@ class Boxes:
     classes: tuple[str, ...]
     track: Ints
     velocity: Floats
+    points: Ints | None = None
+    difficulty: Ints | None = None
 
     def __post_init__(self) -> None:
         n = len(self.centre)
@@ -123,6 +133,9 @@ class Boxes:
         _check("label", self.label, (n,), np.int64)
         _check("track", self.track, (n,), np.int64)
         _check("velocity", self.velocity, (n, 2), np.float32)
+        for name, values in (("points", self.points), ("difficulty", self.difficulty)):
+            if values is not None:
+                _check(name, values, (n,), np.int64)
 
     def __len__(self) -> int:
         return len(self.centre)
@@ -174,6 +187,8 @@ class Frame:
         cameras: in the data set's order; may be empty.
         pose: (4,4) float64 LiDAR to world, where known.
         boxes, semantic: labels, where the data has them.
+        pixels: which point is seen where, where the data set says so itself, e.g. because a camera's rolling shutter
+            makes ``Camera.project`` an approximation; None: the cameras' models say it.
     """
 
     name: str
@@ -186,6 +201,7 @@ class Frame:
     pose: Doubles | None = None
     boxes: Boxes | None = None
     semantic: Semantic | None = None
+    pixels: Pixels | None = None
 
     def __post_init__(self) -> None:
         n = len(self.points)
@@ -196,6 +212,9 @@ class Frame:
             _check("pose", self.pose, (4, 4), np.float64)
         if self.semantic is not None:
             _check("semantic.label", self.semantic.label, (n,), np.int64)
+        if self.pixels is not None:
+            _check_below("pixels.point", self.pixels.point, n)
+            _check_below("pixels.camera", self.pixels.camera, len(self.cameras))
 
     def __len__(self) -> int:
         return len(self.points)

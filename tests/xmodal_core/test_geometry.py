@@ -156,6 +156,10 @@ class TestPixels:
         assert len(geometry.pixels([forward_camera()], points, min_depth=5)) == 0
         assert len(geometry.pixels([forward_camera()], points, border=200)) == 0
 
+    def test_what_the_data_set_states_goes_before_the_cameras_models(self) -> None:
+        stated = geometry.pixels([forward_camera()], np.array([[9.0, 0, 0], [5, 1, 0]], dtype=np.float32))
+        assert geometry.pixels([forward_camera()], np.full((2, 3), -3, np.float32), stated) is stated
+
     @pytest.mark.parametrize("cameras", [0, 1])
     def test_none(self, cameras: int) -> None:
         found = geometry.pixels([forward_camera()] * cameras, np.zeros((0, 3), np.float32))

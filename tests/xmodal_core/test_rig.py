@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from xmodal_core import geometry
 from xmodal_core.datasets import Dataset, open_dataset
 from xmodal_core.geometry import invert, rotation_about
 from xmodal_core.rig import RigConfig, perturb, restore
@@ -40,6 +43,12 @@ def test_restoring_gives_the_cameras_as_they_were(frame):
     back = restore(perturb(frame, rig), rig)
     for before, after in zip(frame.cameras, back.cameras, strict=True):
         np.testing.assert_allclose(after.lidar_to_camera, before.lidar_to_camera, atol=1e-12)
+
+
+def test_pixels_of_the_true_calibration_do_not_outlive_the_turn(frame):
+    stated = replace(frame, pixels=geometry.pixels(frame.cameras, frame.points))
+    assert perturb(stated, RigConfig()).pixels is stated.pixels
+    assert perturb(stated, RigConfig(perturb_calibration=1.0)).pixels is None
 
 
 def test_nothing_to_turn_is_the_frame_itself(frame):

@@ -87,6 +87,8 @@ WRONG = [
     (boxes, "label", np.zeros(2, np.int32), TypeError),
     (boxes, "track", np.zeros(3, I64), ValueError),
     (boxes, "velocity", np.zeros((2, 3), F32), ValueError),
+    (boxes, "points", np.zeros(3, I64), ValueError),
+    (boxes, "difficulty", np.zeros(2, np.int8), TypeError),
     (camera, "intrinsics", np.eye(4), ValueError),
     (camera, "intrinsics", np.eye(3, dtype=F32), TypeError),
     (camera, "lidar_to_camera", np.eye(3), ValueError),
@@ -125,6 +127,14 @@ def test_channels_and_labels_are_one_a_point() -> None:
         frame(semantic=Semantic(np.zeros(6, I64), ("ignore",)))
     with pytest.raises(TypeError, match=r"label must be an array of int64"):
         Semantic(np.zeros(5, np.uint8), ("ignore",))
+
+
+def test_pixels_of_a_frame_are_of_its_points_and_cameras() -> None:
+    assert frame(cameras=(camera(),), pixels=pixels(point=np.array([0, 4, 4]))).pixels is not None
+    with pytest.raises(ValueError, match=r"pixels\.point must lie in 0\.\.4"):
+        frame(cameras=(camera(),), pixels=pixels(point=np.array([0, 4, 5])))
+    with pytest.raises(ValueError, match=r"pixels\.camera must lie in 0\.\.0"):
+        frame(cameras=(camera(),), pixels=pixels(camera=np.array([0, -1, 0])))
 
 
 def test_a_pooling_matrix_has_a_column_for_every_point() -> None:

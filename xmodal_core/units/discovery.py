@@ -33,7 +33,7 @@ def discover(frame: Frame, config: UnitsConfig | None = None, *, seed: int = 0, 
     points = np.ascontiguousarray(frame.points)
     ground = step("ground", find_ground, points, frame.sensor, config.range, config.ground)
     objects = in_range(points, config.range) & ~ground.mask
-    pixels = step("visible", geometry.pixels, frame.cameras, points)
+    pixels = step("visible", geometry.pixels, frame.cameras, points, frame.pixels)
     visible = seen_points(pixels, len(points))
     seeds = step("seeds", choose_seeds, points, objects & visible, config.seeds.count, seed)
     context = step("context", gather_context, points, seeds, objects, config.context)
