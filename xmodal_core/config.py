@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -207,18 +207,30 @@ def _assign(tree: dict[str, Any], text: str) -> None:
         tree[leaf] = value
 
 
+def _group_at(kind: type[Settings], place: Sequence[str | int]) -> type[Settings] | None:
+    """The class of the group of settings at ``place`` within ``kind``; None where it lies in a list."""
+    found: type[Settings] | None = kind
+    for part in place:
+        field = found.model_fields.get(str(part)) if found is not None else None
+        of = (field.annotation, *get_args(field.annotation)) if field is not None else ()
+        found = next((one for one in of if isinstance(one, type) and issubclass(one, Settings)), None)
+    return found
+
+
 def _first_complaint(kind: type[Settings], error: ValidationError, section: str, origin: str | Origin) -> InputError:
     complaint = error.errors()[0]
     where = ".".join(str(part) for part in ((section,) if section else ()) + complaint["loc"])
     origin = origin if isinstance(origin, str) else origin(where)
     source = f" (from {origin})" if origin else ""
     if complaint["type"] == "extra_forbidden":
-        known = [entry.path for entry in entries(kind, f"{section}." if section else "")]
-        group = where.rpartition(".")[0]
-        return InputError(
-            f"there is no setting '{where}'{source}",
-            known_names([path for path in known if path.startswith(f"{group}.")] or known, where),
-        )
+        group = _group_at(kind, complaint["loc"][:-1])
+        parents = where.rpartition(".")[0] if group is not None else section
+        known = [entry.path for entry in entries(group or kind, f"{parents}." if parents else "")]
+        return InputError(f"there is no setting '{where}'{source}", known_names(known, where))
+    if complaint["type"] == "missing":
+        parent = _group_at(kind, complaint["loc"][:-1])
+        about = parent.model_fields[str(complaint["loc"][-1])].description if parent is not None else ""
+        return InputError(f"setting '{where}' is missing{source}", f"add it: {about or 'it has no default'}")
     words = complaint["msg"].removeprefix("Value error, ").replace("Input", "it").strip()
     if complaint["type"] == "value_error" and isinstance(complaint["input"], dict):
         return InputError(f"settings of '{where or kind.__name__}' do not fit together{source}", words)

@@ -56,6 +56,15 @@ class Dataset(ABC):
         """The layout in one line: the hint of an error about a folder that does not hold this data set."""
         return "expected in it: " + "; ".join(" ".join(line.split()) for line in cls.layout)
 
+    @classmethod
+    def stated(cls, root: Path | None) -> tuple[Sensor, tuple[str, ...]]:
+        """The sensor and the channels, before the data set is opened; of the files at ``root`` where they say it."""
+        return cls.sensor, cls.channels
+
+    def splits(self) -> tuple[str, ...]:
+        """What ``split`` can be here, as far as the reader knows: at least the one that is open."""
+        return (str(getattr(self.config, "split", "all")),)
+
     @abstractmethod
     def __len__(self) -> int: ...
 

@@ -200,11 +200,12 @@ def read_experiment(
         sections[section][name] = value
     origin = origin_of(file, [*(text.partition("=")[0] for text in assignments), *given])
     dataset = str(sections["dataset"].get("name") or DEFAULTS["dataset"])
-    _suit_network(sections["network"], dataset, sections["train"].get("device", "auto"), gpu)
     root = sections["dataset"].get("root")
+    folder = None if root is None else whole_path(Path(str(root)))
+    _suit_network(sections["network"], dataset, folder, sections["train"].get("device", "auto"), gpu)
     return Experiment(
         dataset=_choose("dataset", sections, origin),
-        root=None if root is None else whole_path(Path(str(root))),
+        root=folder,
         rig=validate(RigConfig, sections["rig"], "rig", origin),
         units=validate(UnitsConfig, sections["units"], "units", origin),
         augment=validate(AugmentConfig, sections["augment"], "augment", origin),
@@ -235,16 +236,16 @@ def _choose(section: str, sections: Mapping[str, Mapping[str, Any]], origin: Ori
     return Choice(name, validate(kind.Config, values, section, origin))
 
 
-def _suit_network(section: dict[str, Any], dataset: str, device: str, gpu: bool | None) -> None:
+def _suit_network(section: dict[str, Any], dataset: str, root: Path | None, device: str, gpu: bool | None) -> None:
     """What a network has by default depends on the machine and on the data, where it has such settings."""
     settings = plugins.load(plugins.NETWORK, str(section.get("name") or DEFAULTS["network"])).Config
-    data = plugins.load(plugins.DATASET, dataset)
+    sensor, channels = plugins.load(plugins.DATASET, dataset).stated(root)
     presets: Mapping[str, Mapping[str, Any]] = getattr(settings, "presets", {})
     if SMALL_PRESET in presets and "preset" not in section:
         on_gpu = device != "cpu" and (has_gpu() if gpu is None else gpu)
-        section["preset"] = _full_preset(presets, dataset, data.channels) if on_gpu else SMALL_PRESET
+        section["preset"] = _full_preset(presets, dataset, channels) if on_gpu else SMALL_PRESET
     if "intensity_scale" in settings.model_fields:
-        section.setdefault("intensity_scale", 1.0 / data.sensor.intensity_max)
+        section.setdefault("intensity_scale", 1.0 / sensor.intensity_max)
 
 
 def _full_preset(presets: Mapping[str, Mapping[str, Any]], dataset: str, channels: Sequence[str]) -> str:
