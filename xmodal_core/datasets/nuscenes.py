@@ -246,6 +246,7 @@ class NuScenes(Dataset):
             classes=self._classes,
             track=tables.box_object[which].copy(),
             velocity=velocity[:, :2].astype(np.float32),
+            points=tables.box_points[which].copy(),
         )
 
 

@@ -122,7 +122,7 @@ class Truth(_Placed):
     @classmethod
     def of(cls, boxes: Boxes) -> Truth:
         """``boxes`` as they stand in the LiDAR's coordinates."""
-        return cls(**_double(boxes))
+        return cls(**_double(boxes), points=boxes.points, difficulty=boxes.difficulty)
 
 
 def _double(boxes: Boxes) -> dict[str, Any]:
@@ -311,6 +311,22 @@ class SegmentationProtocol(Protocol):
 
     ``classes`` begins with the one that does not count, so that class numbers are indices into it.
     """
+
+    def true_labels(self, frame: Frame) -> Ints:
+        """(N,) the labels of ``frame`` as numbers in ``classes``, found by name; a class that is not there is 0.
+
+        Raises:
+            DataError: the frame's points have no labels.
+        """
+        if frame.semantic is None:
+            raise DataError(f"the points of frame '{frame.name}' have no labels", "choose a split that has labels")
+        place = {name: number for number, name in enumerate(self.classes)}
+        lookup = np.array([place.get(name, 0) for name in frame.semantic.classes], dtype=np.int64)
+        return lookup[frame.semantic.label]
+
+    def submission_name(self, dataset: Dataset, index: int) -> str:
+        """The name by which the official files call frame ``index``."""
+        return dataset.name(index)
 
     @abstractmethod
     def evaluate(self, frames: Iterable[LabelledPoints], split: str) -> Result:
