@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.viz.browser import SIZE, Page, start_browser
 from viz.compose import compose
 from viz.scene import Scene
 from viz.similarity import compare
+from viz.viewers.base import Links
 from viz.viewers.plotly import PlotlyViewer
 from xmodal_core.types import Floats, Frame, Units
 
@@ -291,3 +293,53 @@ def test_without_webgl_and_without_similarity_units_can_be_chosen_in_the_images(
         assert page.complaints() == []
     finally:
         chrome.quit()
+
+
+def test_pointing_at_a_labelled_box_says_its_class(opened: Page, scene: Scene) -> None:
+    """At a place of an edge with no unit near."""
+    u, v, words = opened(
+        """(() => {
+            const space = window.xmodal.space, view = space.matrices(), halo = space.halo;
+            const box = halo.getBoundingClientRect();
+            const layer = space.shown.find(({ name }) => name === "boxes");
+            for (let i = 0, stroke = 0; i + 3 < layer.points.length; i += 3) {
+                if (Number.isNaN(layer.points[i])) { stroke++; continue; }
+                if (Number.isNaN(layer.points[i + 3])) continue;
+                const middle = [0, 1, 2].map((axis) => (layer.points[i + axis] + layer.points[i + 3 + axis]) / 2);
+                const at = view.project(...middle);
+                if (!at) continue;
+                const u = (at[0] + 1) / 2 * halo.clientWidth, v = (1 - at[1]) / 2 * halo.clientHeight;
+                const inside = u > 20 && v > 20 && u < halo.clientWidth - 20 && v < halo.clientHeight - 20;
+                if (inside && space.pick(u, v) < 0) return [box.left + u, box.top + v, layer.words[stroke]];
+            }
+        })()"""
+    )
+    assert words in {f"labelled {name}" for name in ("car", "pedestrian", "truck", "bus", "bicycle", "barrier")}
+    opened.mouse(round(u), round(v))
+    opened.wait("!document.querySelector('.tip').hidden")
+    # Boxes may overlap: that of another one may be a little nearer.
+    assert opened("document.querySelector('.tip').textContent").startswith("labelled ")
+    opened.mouse(5, 5)
+    opened.wait("document.querySelector('.tip').hidden")
+
+
+def test_pages_of_several_frames_lead_to_one_another(page: Page, scene: Scene, tmp_path: Path) -> None:
+    files = [tmp_path / f"page #{number} (50%).html" for number in range(3)]
+    for number, file in enumerate(files):
+        viewer = PlotlyViewer()
+        before, after = (files[at].name if at in range(3) else None for at in (number - 1, number + 1))
+        viewer.links = Links(before, after)
+        viewer.show(replace(scene, title=f"frame {number}"), file, SIZE)
+    page.chrome.get(f"{files[0].as_uri()}#stage=ground")
+    ready = "document.body.dataset.ready === 'yes' && document.querySelector('h1').textContent === arguments[0]"
+    page.wait(ready, "frame 0")
+    assert page("document.querySelector('.frames').innerText") == "Next frame"
+    page.press("n")
+    page.wait(ready, "frame 1")
+    assert page("document.body.dataset.stage") == "ground", "the stage goes along"
+    page.chrome.find_element("link text", "Next frame").click()
+    page.wait(ready, "frame 2")
+    page.press("n")
+    page.press("p")
+    page.wait(ready, "frame 1")
+    assert page.complaints() == []

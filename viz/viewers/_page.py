@@ -120,7 +120,9 @@ def _small(integers: NDArray[Any]) -> NDArray[Any]:
 def _layer(layer: PointLayer | LineLayer, points: int) -> dict[str, Any]:
     common = {"name": layer.name, "title": layer.title, "emphasis": layer.emphasis}
     if isinstance(layer, LineLayer):
-        return {**common, "points": pack(np.round(layer.points, 2)), "colour": layer.colour}
+        strokes = np.isnan(layer.points[:, 0])
+        words = [words for words, end in zip(layer.words, strokes, strict=True) if end] if layer.words else []
+        return {**common, "points": pack(np.round(layer.points, 2)), "colour": layer.colour, "words": words}
     ramp = layer.ramp
     return {
         **common,

@@ -11,7 +11,7 @@ class Page {
     this.pointed = { kind: "unit", number: -1 };
     const groupOf = (row) => (kind) => (row < 0 ? -1 : this.model.members[kind][row]);
     this.space = new Space(model, $("#space"), $("#halo"), {
-      hover: (row) => this.hover(groupOf(row)), click: (row) => this.click(groupOf(row), -1),
+      hover: (row) => this.hover(groupOf(row)), click: (row) => this.click(groupOf(row), -1), label: (text, mouse) => this.tip(text, mouse),
     });
     this.views = new Views(model, $(".rig"), $(".focus"), {
       hover: (group, mouse) => this.hover(group, mouse), click: (group, view) => this.click(group, view),

@@ -3,12 +3,14 @@
 
 const MOST_DOTS = 2500; // of a halo
 const TOUCH = 3, REACH = 12, DRAG = 4; // pixels: on a point, near enough to mean it, and moved too far for a click
+const NEAR_LINE = 5; // pixels: near enough to mean a line
 
 const css = ([r, g, b]) => `rgb(${r},${g},${b})`;
 
 class Space {
   constructor(model, element, halo, events) {
-    Object.assign(this, { element, halo, events, hidden: new Set(), shown: [], glow: [] });
+    // Whether there is 3D at all: known when it was tried. (A context only to see would cost a slow machine half a second.)
+    Object.assign(this, { element, halo, events, hidden: new Set(), shown: [], glow: [], works: true });
     this.use(model);
   }
 
@@ -17,11 +19,6 @@ class Space {
     this.model = model;
     this.reach = [model.x, model.y, model.z].map((values) => reachOf(values));
     this.middle = middleOf(model);
-  }
-
-  get works() {
-    this.tried ??= Boolean(document.createElement("canvas").getContext("webgl"));
-    return this.tried;
   }
 
   camera(look) {
@@ -81,7 +78,8 @@ class Space {
     };
     return {
       type: "scatter3d", mode: "markers", x: pick(x), y: pick(y), z: pick(z), hoverinfo: "skip",
-      marker: { ...marker, size, line: { width: 0 }, opacity: 1 },
+      // Plotly draws a disc with some thirty triangles, a square with two; what is quiet is too small to tell them apart.
+      marker: { ...marker, symbol: layer.emphasis === "quiet" ? "square" : "circle", size, line: { width: 0 }, opacity: 1 },
     };
   }
 
@@ -94,11 +92,23 @@ class Space {
       // The camera stays where the hand left it.
       this.drawn.scene = { ...this.layout("behind").scene, ...this.held() };
       await Plotly.react(this.element, traces, this.drawn, options);
+      this.dropPicking();
       return;
     }
     this.drawn = this.layout(look);
-    await Plotly.newPlot(this.element, traces, this.drawn, options);
+    try { await Plotly.newPlot(this.element, traces, this.drawn, options); } catch (error) { console.warn(error); }
+    const canvas = this.element.querySelector("canvas");
+    this.works = Boolean(canvas && canvas.getContext("webgl"));
+    if (!this.works) { Plotly.purge(this.element); return; }
+    this.dropPicking();
     this.listen();
+  }
+
+  // Plotly draws every picture a second time, to find what is pointed at; here that is found without (see `pick`). It
+  // does not document its scene: where there is none of that name, things are only slower.
+  dropPicking() {
+    const scene = this.element._fullLayout && this.element._fullLayout.scene && this.element._fullLayout.scene._scene;
+    for (const thing of (scene && scene.glplot && scene.glplot.objects) || []) if (thing.drawPick) thing.drawPick = null;
   }
 
   held() {
@@ -107,13 +117,19 @@ class Space {
   }
 
   listen() {
-    const row = (event) => {
+    const at = (event) => {
       const box = this.halo.getBoundingClientRect();
-      return this.pick(event.clientX - box.left, event.clientY - box.top);
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    const row = (event) => this.pick(...at(event));
+    const point = (event) => {
+      const found = row(event);
+      this.events.hover(found);
+      if (found < 0) this.events.label(this.labelAt(...at(event)), event);
     };
     let pressed = null;
     const dragged = (event) => pressed && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) > DRAG;
-    this.element.addEventListener("mousemove", (event) => { if (!event.buttons) this.events.hover(row(event)); });
+    this.element.addEventListener("mousemove", (event) => { if (!event.buttons) point(event); });
     this.element.addEventListener("mouseleave", () => this.events.hover(-1));
     this.element.addEventListener("pointerdown", (event) => { pressed = event; }, true);
     this.element.addEventListener("click", (event) => { if (!dragged(event)) this.events.click(row(event)); }, true);
@@ -148,6 +164,24 @@ class Space {
       }
     }
     return best;
+  }
+
+  // What the line nearest to a place of the window stands for, as a labelled box for its class; empty where none is near.
+  labelAt(u, v) {
+    const view = this.matrices(), width = this.halo.clientWidth, height = this.halo.clientHeight;
+    let least = NEAR_LINE, words = "";
+    for (const layer of view ? this.shown : []) {
+      if (!layer.line || !layer.words.length) continue;
+      let before = null, stroke = 0;
+      for (let i = 0; i < layer.points.length; i += 3) {
+        const [x, y, z] = layer.points.subarray(i, i + 3), at = Number.isNaN(x) ? null : view.project(x, y, z);
+        if (Number.isNaN(x)) stroke++;
+        const end = at && [(at[0] + 1) / 2 * width, (1 - at[1]) / 2 * height], away = before && end ? distanceTo(before, end, u, v) : Infinity;
+        if (away < least) { least = away; words = layer.words[stroke]; }
+        before = end;
+      }
+    }
+    return words;
   }
 
   look(name) {
@@ -209,6 +243,12 @@ class Space {
     };
     return { project, stamp: Array.from(all, (value) => value.toFixed(4)).join() };
   }
+}
+
+// From (u, v) to the segment between two places, in pixels.
+function distanceTo([u0, v0], [u1, v1], u, v) {
+  const du = u1 - u0, dv = v1 - v0, share = Math.max(0, Math.min(1, ((u - u0) * du + (v - v0) * dv) / Math.max(du * du + dv * dv, 1e-9)));
+  return Math.hypot(u0 + share * du - u, v0 + share * dv - v);
 }
 
 // Seen from above nothing is up, so the scene turns freely.
