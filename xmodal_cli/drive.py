@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xmodal_core.errors import InputError
 
@@ -33,9 +34,9 @@ def open_from_options(
 
     The options of the data set are the ``dataset`` section of the settings file, then ``--set dataset.…``, then
     ``--split`` and ``--cameras``; its ``name`` and ``root`` are there too where ``--dataset`` and ``--root`` are not
-    given. Without any it is the sample drive, which is made first where it is not there yet, with a progress bar
-    unless ``quiet``. How wrong its cameras' calibration is made is the ``rig`` section, with ``perturbation`` degrees
-    where ``--perturb-calibration`` gives them.
+    given (see ``which``). Without any it is the sample drive, which is made first where it is not there yet, with a
+    progress bar unless ``quiet``. How wrong its cameras' calibration is made is the ``rig`` section, with
+    ``perturbation`` degrees where ``--perturb-calibration`` gives them.
 
     Raises:
         InputError, DataError: see ``open_dataset`` and ``config.resolve``.
@@ -46,9 +47,7 @@ def open_from_options(
     from xmodal_core.rig import RigConfig
 
     written = read_sections(config, list(assignments or ()))["dataset"]
-    dataset = dataset or str(written.get("name") or DEFAULT)
-    if root is None and written.get("root") is not None and written.get("name", dataset) == dataset:
-        root = Path(str(written["root"])).expanduser()
+    dataset, root = which(dataset, root, written)
     kind = plugins.load(plugins.DATASET, dataset)
     options = resolve(kind.Config, config, list(assignments or ()), "dataset").model_dump()
     if split is not None:
@@ -62,6 +61,30 @@ def open_from_options(
     if dataset == "sample" and root is None:
         root = ensure_sample_drive(quiet=quiet)
     return open_dataset(dataset, root, options, rig)
+
+
+def which(dataset: str | None, root: Path | None, written: Mapping[str, Any]) -> tuple[str, Path | None]:
+    """The name of the data set and its folder, None for one that needs none.
+
+    Where no name is given, the folder's layout tells it; where no folder is, ``XMODAL_ROOT_NAME`` in the environment.
+
+    Args:
+        dataset, root: as given by ``--dataset`` and ``--root``.
+        written: the ``dataset`` section of the settings, for what is not given; its root is that of its own data set.
+
+    Raises:
+        InputError: the folder holds none of the known data sets, or may be of several.
+    """
+    from xmodal_core.datasets._recognise import recognise
+
+    given = dataset or (str(written["name"]) if written.get("name") else None)
+    if root is None and written.get("root") is not None and written.get("name", given) == given:
+        root = Path(str(written["root"])).expanduser()
+    if given is None:
+        given = DEFAULT if root is None else recognise(root)
+    if root is None and (named := os.environ.get(f"XMODAL_ROOT_{given.upper()}")):
+        root = Path(named).expanduser()
+    return given, root
 
 
 def camera_names(text: str) -> list[str]:

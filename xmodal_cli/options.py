@@ -20,11 +20,17 @@ DatasetName = Annotated[
     typer.Option(
         "--dataset",
         metavar="NAME",
-        help=f"Data set: {known(plugins.DATASET)}. Default: sample, a generated drive, made on first use.",
+        help=f"Data set: {known(plugins.DATASET)}. Default: what --root holds; without it sample, a generated drive, "
+        "made on first use.",
     ),
 ]
 Root = Annotated[
-    Path | None, typer.Option("--root", metavar="DIR", help="The data set's folder. Not needed for 'sample'.")
+    Path | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="The data set's folder. Default: XMODAL_ROOT_NAME of the environment. Not needed for 'sample'.",
+    ),
 ]
 Split = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="Which split; each data set has a default of its own.")
@@ -56,6 +62,10 @@ ConfigFile = Annotated[
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="One setting, e.g. units.instances.radius=0.6; may be repeated."),
+]
+SkipBad = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="Go on past frames with a missing or damaged file; they are counted and told."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", min=0)]
 Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]

@@ -147,6 +147,7 @@ class Surveying:
         balanced: judge the negatives that similarity balance leaves, where labels judge and a teacher can be had.
         teacher: its name; None for the one in the settings. A named one has to be had.
         peers: also measure what other systems take as units.
+        skip_bad: leave frames with a damaged file out, and say so; else the first one ends the survey.
         config, assignments: where the teacher's and the method's settings are read from.
         on_step: told what is being done, in words, and how many frames are.
     """
@@ -157,6 +158,7 @@ class Surveying:
     balanced: bool = True
     teacher: str | None = None
     peers: bool = False
+    skip_bad: bool = True
     config: Path | None = None
     assignments: Sequence[str] = ()
     on_step: Callable[[str, int], None] = lambda words, done: None
@@ -186,7 +188,7 @@ class Surveying:
         A frame with a damaged file is left out, and a note says so.
 
         Raises:
-            DataError: no frame could be measured, and the first one's file is why.
+            DataError: no frame could be measured, and the first one's file is why; or any one, where that ends it.
             InputError: an option of the teacher or the method is wrong, or the teacher that was named cannot be had.
         """
         done = Survey()
@@ -201,6 +203,8 @@ class Surveying:
             try:
                 self._measure(number, peers, done)
             except DataError as error:
+                if not self.skip_bad:
+                    raise DataError(error.message, f"{error.hint}, or leave such frames out: --skip-bad") from error
                 damaged.append(error)
         else:
             self.on_step("done", len(numbers))

@@ -119,7 +119,7 @@ def in_words(line: Mapping[str, Any]) -> str:
 
 def report(summary: Summary) -> Iterator[str]:
     """What a finished run came to, line by line."""
-    skipped = f", {summary.skipped} skipped" if summary.skipped else ""
+    skipped = f", {summary.skipped} skipped (which and why: metrics.jsonl)" if summary.skipped else ""
     yield (
         f"{_some(summary.steps, 'step')}, {_some(summary.frames, 'frame')}{skipped} in {clock(summary.seconds)} "
         f"({summary.frames_per_second:.2f} frames a second), {summary.peak_memory_gb:.1f} GB at most"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 
 import sample_data
 from xmodal_cli.drive import ensure_sample_drive, open_from_options
+from xmodal_core import plugins
+from xmodal_core.datasets._recognise import recognise
 from xmodal_core.errors import InputError
 from xmodal_core.rig import RigConfig
 
 Root = Callable[[str], Path]
+NAMES = plugins.names(plugins.DATASET)
 
 
 @pytest.fixture
@@ -103,3 +107,38 @@ def test_the_calibration_is_made_wrong_by_option_over_set_over_file(tmp_path: Pa
     assert opened.rig == RigConfig(perturb_calibration=3, seed=4)
     with pytest.raises(InputError, match=r"rig\.perturb_calibration.*less than or equal to 90"):
         open_from_options("nuscenes", root, assignments=["rig.perturb_calibration=100"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_kind_is_found_from_the_folder(name: str, example_root: Root) -> None:
+    root = example_root(name)
+    assert recognise(root) == name
+    assert type(open_from_options(root=root)) is plugins.load(plugins.DATASET, name)
+
+
+def test_a_folder_within_a_data_set_is_enough(example_root: Root) -> None:
+    assert recognise(example_root("kitti_raw") / "2011_09_26") == "kitti_raw"
+    assert recognise(example_root("kitti_object") / "training") == "kitti_object"
+    assert recognise(example_root("nuscenes") / "v1.0-mini") == "nuscenes"
+
+
+def test_a_folder_of_nothing_or_of_several_is_refused_with_the_candidates(tmp_path: Path, example_root: Root) -> None:
+    with pytest.raises(InputError, match=r"holds none of the data sets.*folder, .*nuscenes.*calibration\.yaml"):
+        open_from_options(root=tmp_path)
+    with pytest.raises(InputError, match="is not a folder"):
+        open_from_options(root=tmp_path / "nowhere")
+    shutil.copytree(example_root("kitti_object"), tmp_path / "both")
+    shutil.copytree(example_root("folder"), tmp_path / "both", dirs_exist_ok=True)
+    with pytest.raises(InputError, match=r"may be of several data sets: folder, kitti_object.*--dataset folder"):
+        open_from_options(root=tmp_path / "both")
+
+
+def test_the_environment_stands_in_for_the_root(
+    example_root: Root, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: Path
+) -> None:
+    monkeypatch.setenv("XMODAL_ROOT_KITTI_RAW", str(example_root("kitti_raw")))
+    monkeypatch.setenv("XMODAL_ROOT_KITTI_OBJECT", str(tmp_path))
+    assert open_from_options("kitti_raw").root == example_root("kitti_raw")
+    assert open_from_options(config=file).root == example_root("kitti_object")  # the file weighs more
+    with pytest.raises(InputError, match=str(tmp_path)):
+        open_from_options("kitti_object")

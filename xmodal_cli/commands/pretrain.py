@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmodal_cli.options import Assignments, Cameras, DatasetName, Json, PerturbCalibration, Root, Split, known
+from xmodal_cli.options import (
+    Assignments,
+    Cameras,
+    DatasetName,
+    Json,
+    PerturbCalibration,
+    Root,
+    SkipBad,
+    Split,
+    known,
+)
 from xmodal_core import plugins
 from xmodal_core.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from xmodal_cli.watch import Watcher
     from xmodal_core.train.config import Experiment
     from xmodal_core.train.metrics import Summary
@@ -70,6 +78,7 @@ def pretrain(
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="Processes that read frames and find units.", min=0)
     ] = None,
+    skip_bad: SkipBad = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run; else a new one in runs/.")
     ] = None,
@@ -107,6 +116,7 @@ def pretrain(
         "train.batch_size": batch_size,
         "train.precision": precision,
         "train.seed": seed,
+        "train.damaged": "skip" if skip_bad else None,
     }
     if resume is None:
         chosen |= {"dataset.root": root, "train.device": device, "train.workers": workers}
@@ -132,6 +142,7 @@ def _start(out: Path | None, config: Path | None, assignments: Sequence[str], ch
 
         if out is not None:
             refuse_existing(out)  # before anything that takes long
+        chosen |= _place(config, assignments, chosen)
         experiment = read_experiment(config, assignments, chosen)
     if experiment.dataset.name == "sample" and experiment.root is None:
         from xmodal_cli.drive import ensure_sample_drive
@@ -141,24 +152,26 @@ def _start(out: Path | None, config: Path | None, assignments: Sequence[str], ch
     return _watched(lambda listener, stop: train(experiment, out, listener=listener, stop=stop))
 
 
+def _place(config: Path | None, assignments: Sequence[str], chosen: dict[str, Any]) -> dict[str, Any]:
+    """The data set and its folder, found as every command finds them."""
+    from xmodal_cli.drive import which
+    from xmodal_core.config import read_sections
+    from xmodal_core.train.config import recipes
+
+    file = recipes().get(str(config), config) if config is not None and not config.exists() else config
+    written = read_sections(file, assignments)["dataset"]
+    name, root = which(chosen["dataset.name"], chosen["dataset.root"], written)
+    return {"dataset.name": name, "dataset.root": root}
+
+
 def _prepare_teacher(experiment: Experiment) -> None:
     """Bring the teacher's weights, with a bar while they are downloaded."""
-    from contextlib import ExitStack
+    from xmodal_cli.console import downloading
 
-    from xmodal_cli.console import progress
-
-    if not plugins.load(plugins.METHOD, experiment.method.name).needs_teacher:
-        return
-    with ExitStack() as stack:
-        bars: list[Progress] = []
-
-        def on_progress(done: int, total: int) -> None:
-            if not bars:
-                bars.append(stack.enter_context(progress()))
-                bars[0].add_task(f"weights of {experiment.teacher.name} (once), bytes", note="")
-            bars[0].update(bars[0].task_ids[0], completed=done, total=total)
-
-        plugins.load(plugins.TEACHER, experiment.teacher.name).prepare(experiment.teacher.options, on_progress)
+    if plugins.load(plugins.METHOD, experiment.method.name).needs_teacher:
+        teacher = experiment.teacher
+        with downloading(f"weights of {teacher.name}") as on_bytes:
+            plugins.load(plugins.TEACHER, teacher.name).prepare(teacher.options, on_bytes)
 
 
 def _go_on(
@@ -174,6 +187,10 @@ def _go_on(
         )
     with err.status("loading"):
         from xmodal_core.train.loop import resume as go_on
+        from xmodal_core.train.run import find_run, read_run
+
+        experiment = read_run(find_run(resume))
+    _prepare_teacher(experiment)
     return _watched(
         lambda listener, stop: go_on(resume, root=root, device=device, workers=workers, listener=listener, stop=stop)
     )
@@ -200,4 +217,6 @@ def _watched(train: Callable[[Watcher, Callable[[], bool]], Summary]) -> Summary
 def _option(name: str) -> str:
     """How the command line names the setting that an option stands for."""
     section, _, leaf = name.partition(".")
+    if name == "train.damaged":
+        return "--skip-bad"
     return f"--{section if leaf == 'name' else leaf.replace('_', '-')}"

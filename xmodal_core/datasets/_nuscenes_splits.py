@@ -36,11 +36,21 @@ def scenes_of_split(split: str, tables: Path, present: set[str]) -> set[str]:
         raise InputError(f"unknown split '{split}'", f"known: auto, all, {', '.join(known)}")
     scenes = present.intersection(known[split])
     if not scenes:
-        filled = [name for name, wanted in known.items() if present.intersection(wanted)]
         raise InputError(
-            f"split '{split}' has no scene in {tables}", f"splits with scenes there: {', '.join(['all', *filled])}"
+            f"split '{split}' has no scene in {tables}",
+            f"splits with scenes there: {', '.join(splits_with_scenes(tables, present))}",
         )
     return scenes
+
+
+def splits_with_scenes(tables: Path, present: set[str]) -> tuple[str, ...]:
+    """``all``, and the splits that have a scene among ``present``.
+
+    Raises:
+        DataError: splits.json is damaged.
+    """
+    known = {**_official(), **_own(tables / "splits.json")}
+    return ("all", *(name for name, wanted in known.items() if present.intersection(wanted)))
 
 
 def _official() -> dict[str, list[str]]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets import _kitti
-from xmodal_core.datasets._files import FETCH_AGAIN, image_size, plausible, read_image, read_text
+from xmodal_core.datasets._files import image_size, read_image, read_text
 from xmodal_core.datasets._kitti_example import object_example as example
+from xmodal_core.datasets._kitti_labels import Label, boxes_of_labels, parse_label
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.types import Boxes, Camera, Doubles, Frame, Sensor
@@ -73,6 +74,11 @@ class KittiObject(Dataset):
         """The frame's number again: no two frames belong together."""
         return self._names[index]
 
+    def splits(self) -> tuple[str, ...]:
+        """The folders that are there, and the lists in ImageSets/."""
+        there = [folder for folder in FOLDERS if (self.root / folder / "velodyne").is_dir()]
+        return (*there, *(file.stem for file in sorted(self.root.glob("ImageSets/*.txt"))))
+
     def _read(self, index: int) -> Frame:
         name = self._names[index]
         points, channels = _kitti.read_points(self._folder / "velodyne" / f"{name}.bin")
@@ -105,54 +111,15 @@ class KittiObject(Dataset):
         if not folder.is_dir():
             return None
         labels = _read_labels(folder / f"{name}.txt")
-        rectified_to_lidar = geometry.invert(lidar_to_rectified)
-        return Boxes(
-            centre=geometry.transform_points(
-                rectified_to_lidar, np.array([label.centre for label in labels], dtype=np.float32).reshape(-1, 3)
-            ),
-            size=np.array([label.size for label in labels], dtype=np.float32).reshape(-1, 3),
-            yaw=np.array([_yaw(label.rotation_y, rectified_to_lidar) for label in labels], dtype=np.float32),
-            label=np.array([label.kind for label in labels], dtype=np.int64),
-            classes=_kitti.CLASSES,
-            track=np.full(len(labels), -1, dtype=np.int64),
-            velocity=np.full((len(labels), 2), np.nan, dtype=np.float32),
-        )
+        return boxes_of_labels(labels, [-1] * len(labels), lidar_to_rectified)
 
 
-class _Label(NamedTuple):
-    """One line of a label file: class, geometric centre in rectified camera coordinates, length, width, height, and
-    the rotation about the camera's y-axis."""
-
-    kind: int
-    centre: tuple[float, float, float]
-    size: tuple[float, float, float]
-    rotation_y: float
-
-
-def _read_labels(file: Path) -> list[_Label]:
+def _read_labels(file: Path) -> list[Label]:
     if file.is_file() and not file.stat().st_size:
         return []  # a scene without objects
-    labels = []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
-        words = line.split()
-        if not words or words[0] == "DontCare":
-            continue
-        try:
-            height, width, length, x, y, z, rotation_y = values = [float(word) for word in words[8:15]]
-        except ValueError:
-            raise DataError(f"{file}, line {number} is no label of 15 values", FETCH_AGAIN) from None
-        if not plausible(values) or min(values[:3]) <= 0:
-            raise DataError(f"{file}, line {number} is no box: {' '.join(words[8:15])}", FETCH_AGAIN)
-        # (x, y, z) is the middle of the box's bottom, and y points down.
-        kind = _kitti.class_number(words[0], file)
-        labels.append(_Label(kind, (x, y - height / 2, z), (length, width, height), rotation_y))
-    return labels
-
-
-def _yaw(rotation_y: float, rectified_to_lidar: Doubles) -> float:
-    """The heading about the LiDAR's z-axis: the object's forward direction, turned by the whole rotation."""
-    forward = rectified_to_lidar[:3, :3] @ (np.cos(rotation_y), 0.0, -np.sin(rotation_y))
-    return float(np.arctan2(forward[1], forward[0]))
+    lines = enumerate(read_text(file).splitlines(), start=1)
+    labels = (parse_label(line.split(), f"{file}, line {number}") for number, line in lines)
+    return [label for label in labels if label is not None]
 
 
 def _lidar_to_rectified(values: dict[str, Doubles], file: Path) -> Doubles:

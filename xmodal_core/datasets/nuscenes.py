@@ -19,7 +19,7 @@ from xmodal_core.config import Settings, setting
 from xmodal_core.datasets._files import plausible_rows, read_image, read_labels, read_rows
 from xmodal_core.datasets._nuscenes_classes import DETECTION, DETECTION_OF, OTHER, SEGMENTATION, SEGMENTATION_OF
 from xmodal_core.datasets._nuscenes_example import example
-from xmodal_core.datasets._nuscenes_splits import scenes_of_split
+from xmodal_core.datasets._nuscenes_splits import scenes_of_split, splits_with_scenes
 from xmodal_core.datasets._nuscenes_tables import CAMERAS, Tables, read_tables
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
@@ -77,6 +77,7 @@ class NuScenes(Dataset):
         self._options = config
         self._cameras = _camera_numbers(config.cameras)
         self._tables = read_tables(folder)
+        self._folder = folder
         self._keys = self._keys_of_split(folder)
         self._classes, self._class_of = _box_classes(self._tables)
         self._segment_of = _segmentation_lookup(self._tables)
@@ -93,6 +94,10 @@ class NuScenes(Dataset):
         """The scene's name, e.g. ``scene-0061``."""
         name: bytes = self._tables.scene_name[self._tables.key_scene[self._keys[index]]]
         return name.decode()
+
+    def splits(self) -> tuple[str, ...]:
+        """``all`` and the official and own splits that have a scene here."""
+        return splits_with_scenes(self._folder, {name.decode() for name in self._tables.scene_name})
 
     def annotations(self, index: int) -> Annotations:
         """The labels of frame ``index`` as the tables have them, without reading its data: global coordinates and

@@ -27,6 +27,7 @@ class Sample(NuScenes):
     """Keyframes of the generated drive; see ``NuScenes``, whose format it has."""
 
     Config: ClassVar[type[Settings]] = SampleConfig
+    layout: ClassVar[tuple[str, ...]] = ("v1.0-sample/*.json           the tables", *NuScenes.layout[1:])
 
     @classmethod
     def open(cls, root: Path | None, config: Settings) -> Dataset:

@@ -89,9 +89,7 @@ class Examples(data.Dataset[Example | Skip | Failure]):
         except DataError as error:
             if self.skip_damaged:
                 return Skip(self.dataset.name(index), f"damaged: {error.message}")
-            return Failure(
-                error.message, f"{error.hint}, or begin a run that leaves such frames out: --set train.damaged=skip"
-            )
+            return Failure(error.message, f"{error.hint}, or begin a run that leaves such frames out: --skip-bad")
         except InputError as error:
             return Failure(error.message, error.hint)
 

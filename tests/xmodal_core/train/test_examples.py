@@ -130,7 +130,7 @@ def test_a_damaged_frame_ends_the_run_or_is_skipped(examples, drive, tmp_path):
     found = damaged[Key(0, 1)]
     assert isinstance(found, Failure)
     assert picture.name in found.message
-    assert "train.damaged=skip" in found.hint
+    assert "--skip-bad" in found.hint
     skipped = replace(damaged, skip_damaged=True)[Key(0, 1)]
     assert isinstance(skipped, Skip)
     assert picture.name in skipped.reason

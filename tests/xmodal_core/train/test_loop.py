@@ -356,7 +356,7 @@ def test_a_damaged_frame_ends_the_run_by_name_and_mended_it_goes_on(experiment, 
     made = replace(experiment(train__workers=1), root=root)
     with pytest.raises(DataError, match=r"0000000004\.png.*stopped before step (\d), everything is saved") as caught:
         loop.pretrain(made, tmp_path / "run", build=build)
-    assert "train.damaged=skip" in caught.value.hint
+    assert "--skip-bad" in caught.value.hint
     assert f"--resume {tmp_path / 'run'}" in caught.value.hint
     picture.write_bytes(content)
     loop.resume(tmp_path / "run", build=build)

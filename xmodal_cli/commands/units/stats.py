@@ -59,6 +59,12 @@ def stats(
             help="Also measure the units of other systems: superpixels, segments, single points (seconds a frame).",
         ),
     ] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad/--no-skip-bad", help="Leave damaged frames out and count them, or stop at the first one."
+        ),
+    ] = True,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Also write a report: .html with plots, .json, or .csv by frame."),
@@ -86,7 +92,7 @@ def stats(
     opened = _open(dataset, root, split, config, assignments, cameras, perturb_calibration)
     numbers = frame_numbers(frame, len(opened.dataset))
     shown = _show(dataset, root, split, config, assignments, cameras, perturb_calibration)
-    surveying = replace(opened, seed=seed, balanced=not no_teacher, teacher=teacher, peers=peers)
+    surveying = replace(opened, seed=seed, balanced=not no_teacher, teacher=teacher, peers=peers, skip_bad=skip_bad)
     with _bar(surveying, len(numbers)), stop_when_asked() as stop:
         survey = surveying.survey(numbers, stop)
     if not survey.frames:
