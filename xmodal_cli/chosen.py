@@ -36,12 +36,15 @@ def chosen(
 
 
 def load_on_device(name: str, options: Settings) -> Teacher:
-    """The teacher with its weights, on a GPU where there is one.
+    """The teacher with its weights, on a GPU where there is one; with a bar while they are downloaded.
 
     Raises:
         RunError, DataError: see ``load_teacher``.
     """
+    from xmodal_cli.console import downloading
     from xmodal_core.images import load_teacher
     from xmodal_core.train.config import has_gpu
 
-    return load_teacher(name, options.model_dump()).to("cuda" if has_gpu() else "cpu")
+    with downloading(f"weights of {name}") as on_bytes:
+        teacher = load_teacher(name, options.model_dump(), on_bytes)
+    return teacher.to("cuda" if has_gpu() else "cpu")
