@@ -99,7 +99,7 @@ class Truth(_Placed):
 
     Args:
         points: (B,) int64, how many points of the sensors lie in the box by the data set's own count, -1 unknown;
-            None: all unknown. A box without points counts in no benchmark.
+            None: all unknown.
         difficulty: (B,) int64 level as labelled, 0 where nobody said; None: nobody said anywhere.
         origin: (3,) metres, the place from which a protocol measures how far a box is.
     """
@@ -220,12 +220,14 @@ class Protocol(ABC):
     """One benchmark's rules.
 
     A plugin extends ``DetectionProtocol`` or ``SegmentationProtocol`` and gives ``Config`` (its options), ``rules``
-    (the benchmark's own name for them) and ``classes`` (those that count, in the benchmark's order).
+    (the benchmark's own name for them), ``classes`` (those that count, in the benchmark's order) and ``naming`` (frame
+    names that its files can hold, as a pattern of a number).
     """
 
     Config: ClassVar[type[Settings]] = NoOptions
     rules: ClassVar[str]
     classes: ClassVar[tuple[str, ...]]
+    naming: ClassVar[str] = "drive/{:d}"
 
     def __init__(self, config: Settings | None = None) -> None:
         self.config = config if config is not None else self.Config()

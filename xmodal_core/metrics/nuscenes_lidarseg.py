@@ -16,7 +16,7 @@ import numpy as np
 from xmodal_core.config import Settings
 from xmodal_core.datasets._files import read_bytes
 from xmodal_core.datasets._nuscenes_classes import SEGMENTATION
-from xmodal_core.errors import DataError
+from xmodal_core.errors import DataError, InputError
 from xmodal_core.metrics._confusion import confusion, require_numbers
 from xmodal_core.metrics._nuscenes import SubmissionMeta
 from xmodal_core.metrics.base import LabelledPoints, Result, SegmentationProtocol, write_whole
@@ -34,6 +34,7 @@ class NuScenesLidarseg(SegmentationProtocol):
     Config: ClassVar[type[Settings]] = SubmissionMeta
     rules: ClassVar[str] = "lidarseg, 16 classes"
     classes: ClassVar[tuple[str, ...]] = SEGMENTATION
+    naming: ClassVar[str] = "{:032x}"
 
     def submission_name(self, dataset: Dataset, index: int) -> str:
         """Of nuScenes the token of the sweep's sample_data, by which lidarseg names its files."""
@@ -61,6 +62,8 @@ class NuScenesLidarseg(SegmentationProtocol):
         """See ``SegmentationProtocol``: ``lidarseg/SPLIT/TOKEN_lidarseg.bin``, one uint8 a point, and at last
         ``SPLIT/submission.json``."""
         for name, predicted in frames:
+            if "/" in name:
+                raise InputError(f"frame '{name}' is no sweep of nuScenes", "frames are named by sample_data tokens")
             require_numbers(name, predicted, 1, len(SEGMENTATION))
             write_whole(_folder(out, split) / f"{name}{ENDING}", predicted.astype(np.uint8).tobytes())
         meta = json.dumps({"meta": self.config.model_dump()}, indent=2)

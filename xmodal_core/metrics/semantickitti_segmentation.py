@@ -26,6 +26,7 @@ class SemanticKittiSegmentation(SegmentationProtocol):
 
     rules: ClassVar[str] = "single scan, 19 classes"
     classes: ClassVar[tuple[str, ...]] = SEGMENTATION
+    naming: ClassVar[str] = "08/{:06d}"
 
     def evaluate(self, frames: Iterable[LabelledPoints], split: str) -> Result:
         """See ``SegmentationProtocol``."""
