@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -103,18 +104,30 @@ def read_image(path: Path, width: int, height: int) -> Image:
     Raises:
         DataError: it is missing, empty, damaged, cut short, or of another size than the calibration is made for.
     """
-    from PIL import Image as Pictures
+    return decode_image(read_bytes(path), str(path), width, height)
 
+
+def decode_image(content: bytes, name: str, width: int, height: int) -> Image:
+    """The picture in the bytes of a file as (height, width, 3) uint8 RGB; ``name`` tells in errors which it is.
+
+    Raises:
+        DataError: it is empty, damaged, cut short, or of another size than the calibration is made for.
+    """
+    from PIL import Image as Pictures
+    from PIL import UnidentifiedImageError
+
+    if not content:
+        raise DataError(f"{name} is empty", FETCH_AGAIN)
     try:
-        with Pictures.open(path) as picture:
+        with Pictures.open(BytesIO(content)) as picture:
             pixels = np.asarray(picture.convert("RGB"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing", FETCH_AGAIN) from None
+    except UnidentifiedImageError:
+        raise DataError(f"{name} is no readable picture: no known format", FETCH_AGAIN) from None
     except Exception as error:  # each decoder of Pillow has its own kinds
-        raise DataError(f"{path} is no readable picture: {_first_line(error)}", FETCH_AGAIN) from None
+        raise DataError(f"{name} is no readable picture: {_first_line(error)}", FETCH_AGAIN) from None
     if pixels.shape[:2] != (height, width):
         raise DataError(
-            f"{path} is {pixels.shape[1]}x{pixels.shape[0]} pixels, its calibration is for {width}x{height}",
+            f"{name} is {pixels.shape[1]}x{pixels.shape[0]} pixels, its calibration is for {width}x{height}",
             "use the pictures in their published size",
         )
     return pixels
