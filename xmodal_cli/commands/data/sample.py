@@ -1,4 +1,4 @@
-"""xmodal data: make the sample drive."""
+"""xmodal data sample: make the sample drive."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ import typer
 
 from xmodal_cli.options import Json, Seed
 
-app = typer.Typer(no_args_is_help=True, help="Make data to start from.")
 
-
-@app.callback()
-def group() -> None:
-    """Make data to start from."""
-
-
-@app.command("sample")
 def sample(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where to; else in the user's cache folder.")
