@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from dash.exceptions import PreventUpdate
 from viz.tuner import controls
 from viz.tuner.commands import command_line, save_yaml
 from viz.tuner.panel import numbers
-from viz.tuner.session import Session, Source
+from viz.tuner.session import Session, Shown, Source
 from viz.viewers import _page
 from xmodal_core.config import validate
 from xmodal_core.errors import XmodalError
@@ -20,6 +21,8 @@ from xmodal_core.units.config import UnitsConfig
 
 FOLDER = Path(__file__).parent
 HOSTS = ("127.0.0.1", "localhost")
+KEPT = 8
+"""Answers that the page may still fetch."""
 
 SETTINGS, SWITCHES = (controls.identity(kind, ALL) for kind in (controls.VALUE, controls.AUTOMATIC))
 WHAT_THEN = "look at the stage Ground; perhaps the settings of range or ground do not fit this sensor"
@@ -115,7 +118,7 @@ def _layout(source: Source, start: UnitsConfig, frame: int, save: Path) -> Any:
                 className="beside",
             ),
             html.Div(id="trouble", role="alert"),
-            dcc.Store(id="scene"),
+            dcc.Store(id="news"),
             dcc.Store(id="pinned"),
             html.Div(id="sink", hidden=True),
         ],
@@ -153,13 +156,14 @@ class _Callbacks:
         self._working, self._counting = threading.Lock(), threading.Lock()
         self._asked = 0
         self._whole = True
+        self._scenes: dict[int, bytes] = {}
 
     def attach(self, app: Dash) -> None:
         """Tell ``app`` of all of them."""
         once = {"prevent_initial_call": True}
         everything = [State(SETTINGS, "value"), State(SWITCHES, "value")]
         app.callback(
-            [Output("scene", "data"), Output("numbers", "children"), Output("trouble", "children")],
+            [Output("news", "data"), Output("numbers", "children"), Output("trouble", "children")],
             [Input(SETTINGS, "value"), Input(SWITCHES, "value"), Input("frame", "value"), Input("pinned", "data")],
         )(self.look)
         app.callback(Output("said", "children"), Input("save", "n_clicks"), State("file", "value"), everything, **once)(
@@ -175,11 +179,12 @@ class _Callbacks:
             Output(controls.identity(controls.VALUE, MATCH), "disabled"),
             Input(controls.identity(controls.AUTOMATIC, MATCH), "value"),
         )(bool)
+        app.server.add_url_rule("/scene/<int:number>", "scene", self.scene)
         receive = ClientsideFunction("tuner", "receive")
-        app.clientside_callback(receive, Output("sink", "children"), Input("scene", "data"))
+        app.clientside_callback(receive, Output("sink", "children"), Input("news", "data"))
 
     def look(self, _settings: Any, _switches: Any, number: int | None, pinned: Any) -> tuple[Any, Any, Any]:
-        """The scene, the numbers and no trouble; or only the trouble."""
+        """News of the scene, the numbers and no trouble; or only the trouble."""
         shown = ctx.inputs_list[0] + ctx.inputs_list[1]
         with self._counting:
             self._asked += 1
@@ -196,17 +201,33 @@ class _Callbacks:
 
     def _look(self, config: UnitsConfig, number: int, pinned: Any) -> tuple[Any, Any, Any]:
         before = None if pinned is None else validate(UnitsConfig, pinned, "units", "the pinned settings")
-        shown = self.session.look(number, config, before, whole=self._whole)
+        whole = self._whole
+        shown = self.session.look(number, config, before, whole=whole)
         self._whole = False
-        payload = {
-            "b": shown.scene,
-            "a": shown.pinned_scene,
+        news = {
+            "scene": self._keep(shown),
+            "whole": whole,
             "pinned": before is not None,
             "changed": list(controls.changed(config, self.start)),
             "command": command_line(self.source.options, number, config),
         }
         reason = _trouble(f"no units: {shown.reason}", WHAT_THEN) if shown.reason else []
-        return payload, numbers(shown, config, before), reason
+        return news, numbers(shown, config, before), reason
+
+    def _keep(self, shown: Shown) -> int:
+        """Keep the scenes until the page fetches them, by a number: Dash would compare millions of characters."""
+        text = json.dumps({"a": shown.pinned_scene, "b": shown.scene}, separators=(",", ":"), ensure_ascii=False)
+        self._scenes[self._asked] = text.encode("utf-8")
+        for old in sorted(self._scenes)[:-KEPT]:
+            del self._scenes[old]
+        return self._asked
+
+    def scene(self, number: int) -> Any:
+        """The scenes kept under ``number``."""
+        from flask import Response
+
+        kept = self._scenes.get(number)
+        return Response(status=410) if kept is None else Response(kept, mimetype="application/json")
 
     def save(self, _clicks: int, file: str | None, _settings: Any, _switches: Any) -> Any:
         """Write the settings; tell where, and what takes them."""

@@ -139,7 +139,7 @@ class Session:
         found = self._find(opened, config, "B")
         before = None if pinned is None else self._find(opened, pinned, "A")
         scene = self._scene(opened, found, before, whole)
-        pinned_scene = self._scene(opened, before, None, whole=False) if before and whole else None
+        pinned_scene = self._scene(opened, before, None, whole) if before and whole else None
         reason = why_none(opened.frame, found.units)
         return Shown(scene, pinned_scene, found, before, reason, (perf_counter() - start) * 1e3)
 

@@ -46,18 +46,26 @@ class Tuner {
     this.waiting = Promise.resolve();
   }
 
-  // What the server worked out. Scenes are shown one after the other, of several that wait only the last.
+  // What the server worked out. Scenes are shown one after the other, of several that wait only the last; but what has
+  // pictures, or the pinned settings' scene, must not be missed.
   receive(news) {
     if (!news) return;
     this.command = news.command;
-    if (!news.pinned) { this.scenes.A = null; this.which = "B"; }
-    if (news.a) this.scenes.A = news.a;
-    this.scenes.B = news.b;
+    this.latest = news;
     document.body.classList.toggle("pinned", news.pinned);
     this.markChanged(news.changed);
-    this.latest = news;
-    this.waiting = this.waiting.then(() => (news === this.latest ? this.draw() : null));
-    this.waiting = this.waiting.then(() => { document.body.dataset.shown = Number(document.body.dataset.shown || 0) + 1; });
+    this.waiting = this.waiting.then(() => (news === this.latest || news.whole ? this.take(news) : null)).catch(console.error);
+  }
+
+  async take(news) {
+    const answer = await fetch(`scene/${news.scene}`);
+    if (!answer.ok) return; // overtaken
+    const { a, b } = await answer.json();
+    if (!news.pinned) { this.scenes.A = null; this.which = "B"; }
+    if (a) this.scenes.A = a;
+    this.scenes.B = b;
+    await this.draw();
+    document.body.dataset.shown = Number(document.body.dataset.shown || 0) + 1;
   }
 
   async draw() {

@@ -74,4 +74,5 @@ def test_it_answers_to_this_machine_only(source: ExampleSource, small: UnitsConf
     assert "https://" not in page
     assert get(ports[0], "/tuner.js")[0] == get(ports[0], "/plotly.js")[0] == 200
     assert get(ports[0], "/", f"localhost:{ports[0]}")[0] == 200
+    assert get(ports[0], "/scene/99")[0] == 410
     assert get(ports[0], "/", f"evil.example:{ports[0]}")[0] == 403

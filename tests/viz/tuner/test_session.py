@@ -57,6 +57,9 @@ def test_pinned_settings_are_shown_beside(source: ExampleSource, small: UnitsCon
     assert shown.pinned.statistics.units < shown.found.statistics.units == 304
     assert shown.scene["stages"][-1]["name"] == "changes"
     assert "changes" not in [stage["name"] for stage in shown.pinned_scene["stages"]]
+    # Each may be the first that is shown of this frame.
+    for scene in (shown.scene, shown.pinned_scene):
+        assert all(view["image"].startswith("data:image/jpeg") for view in scene["views"])
     again = session.look(0, other, small, whole=False)
     assert again.pinned is not None
     assert again.pinned.ran == ()
