@@ -21,6 +21,8 @@ from xmodal_core.types import Frame
 
 NAMES = plugins.names(plugins.DATASET)
 MARKED = [name for name in NAMES if name != "sample"]  # the generated drive is no analytic example
+WITHOUT_BOXES = ("semantic_kitti",)
+TABLES = ("waymo",)  # sweeps and pictures are values in tables: its own tests write the odd ones
 Root = Callable[[str], Path]
 
 
@@ -55,7 +57,8 @@ class TestEveryDataset:
         first, classes = dataset.frame(0), dataset.label_classes()
         assert ("boxes" in classes) == (first.boxes is not None)
         assert ("semantic" in classes) == (first.semantic is not None)
-        assert classes["boxes"] == list(first.boxes.classes)
+        for kind, labels in (("boxes", first.boxes), ("semantic", first.semantic)):
+            assert labels is None or classes[kind] == list(labels.classes)
 
     def test_points_are_finite_and_the_channels_are_those_it_states(self, dataset: Dataset) -> None:
         for frame in dataset:
@@ -123,8 +126,15 @@ class TestEveryDataset:
             assert np.linalg.det(transform[:3, :3]) > 0
             np.testing.assert_array_equal(transform[3], [0, 0, 0, 1])
 
-    def test_boxes_hug_their_points(self, dataset: Dataset) -> None:
+    def test_labels_are_of_boxes_or_of_points(self, name: str, dataset: Dataset) -> None:
+        for frame in dataset:
+            assert (frame.boxes is None) == (name in WITHOUT_BOXES)
+            assert frame.boxes is not None or frame.semantic is not None
+
+    def test_boxes_hug_their_points(self, name: str, dataset: Dataset) -> None:
         """Of what lies in a box grown by 40 cm on all sides but the ground's, nearly all lies in the box itself."""
+        if name in WITHOUT_BOXES:
+            pytest.skip("labels points only")
         inside, around = 0, 0
         for frame in dataset:
             assert frame.boxes is not None
@@ -139,9 +149,15 @@ class TestEveryDataset:
 
     def test_tracks_are_unique_in_a_frame(self, dataset: Dataset) -> None:
         for frame in dataset:
-            assert frame.boxes is not None
+            if frame.boxes is None:
+                continue  # which data sets these are is tested above
             known = frame.boxes.track[frame.boxes.track >= 0]
             assert len(set(known.tolist())) == len(known)
+
+    def test_what_it_does_without_is_told_in_lines(self, dataset: Dataset) -> None:
+        for note in dataset.notes():
+            assert note.strip()
+            assert "\n" not in note
 
     def test_labels_of_points_are_classes(self, dataset: Dataset) -> None:
         semantic = dataset.frame(0).semantic
@@ -194,6 +210,8 @@ class TestEveryDataset:
     def test_a_damaged_picture_is_named(self, name: str, example_copy: Root, damage: str) -> None:
         from PIL import Image
 
+        if name in TABLES and damage == "wrong size":
+            pytest.skip("a picture is no file")
         root = example_copy(name)
         picture = files(root, plugins.load(plugins.DATASET, name), "pictures")[0]
         if damage == "missing":
@@ -215,6 +233,8 @@ class TestEveryDataset:
     def test_points_that_are_no_places_are_dropped_with_all_that_is_theirs(
         self, name: str, example_copy: Root, example_root: Root
     ) -> None:
+        if name in TABLES:
+            pytest.skip("a sweep is no file of rows")
         root = example_copy(name)
         kind = plugins.load(plugins.DATASET, name)
         columns = len(kind.channels) - ("time_lag" in kind.channels) + 3

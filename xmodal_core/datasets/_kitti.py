@@ -1,10 +1,11 @@
-"""What KITTI's raw drives and its object benchmark share: calibration files, the projection, class names, points.
+"""What KITTI's raw drives and its benchmarks share: calibration files, the projection, class names, points.
 
 Geiger et al., "Vision meets robotics: the KITTI dataset", IJRR 2013, and the development kits' readme files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,33 +25,38 @@ CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tr
 """In the order of the object development kit; DontCare regions have no box in space and are left out."""
 
 
-def class_number(name: str, file: Path) -> int:
-    """The place of ``name`` in ``CLASSES``; tracklets write "Person (sitting)".
+OTHER_NAMES = {"Person (sitting)": "Person_sitting", "Person": "Person_sitting"}
+"""How tracklets and the tracking benchmark call a class."""
+
+
+def class_number(name: str, place: Path | str) -> int:
+    """The place of ``name`` in ``CLASSES``.
 
     Raises:
-        DataError: KITTI has no such class.
+        DataError: KITTI has no such class; the message names ``place``.
     """
-    plain = "Person_sitting" if name == "Person (sitting)" else name
+    plain = OTHER_NAMES.get(name, name)
     if plain not in CLASSES:
-        raise DataError(f"{file} labels an unknown class '{name}'", f"known: {', '.join(CLASSES)}")
+        raise DataError(f"{place} labels an unknown class '{name}'", f"known: {', '.join(CLASSES)}")
     return CLASSES.index(plain)
 
 
 def read_calibration(file: Path) -> dict[str, Doubles]:
-    """The ``name: numbers`` lines of a calibration file; lines without numbers (dates) are left out.
+    """The ``name: numbers`` lines of a calibration file; the tracking benchmark leaves out some of the colons. Lines
+    without numbers (dates) are left out.
 
     Raises:
         DataError: the file is missing or empty.
     """
     values: dict[str, Doubles] = {}
     for line in read_text(file).splitlines():
-        name, colon, numbers = line.partition(":")
+        name, colon, numbers = line.strip().partition(":")
+        if not colon:
+            name, _, numbers = name.partition(" ")
         try:
             values[name.strip()] = np.array([float(word) for word in numbers.split()])
         except ValueError:
             continue
-        if not colon:
-            del values[name.strip()]
     return values
 
 
@@ -118,6 +124,15 @@ def rectified_camera(projection: Doubles, lidar_to_rectified: Doubles) -> tuple[
     intrinsics = projection[:, :3].copy()
     shift = np.asarray(np.linalg.solve(intrinsics, projection[:, 3]), dtype=np.float64)
     return intrinsics, geometry.rigid(np.eye(3), shift) @ lidar_to_rectified
+
+
+def notes_by_sequence(lacks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """A line for each thing that sequences lack, from what each of them lacks: those that lack the same share it."""
+    names: dict[str, list[str]] = {}
+    for name, words in lacks.items():
+        for what in words:
+            names.setdefault(what, []).append(name)
+    return tuple(f"sequence{'s' if len(who) > 1 else ''} {', '.join(who)}: no {what}" for what, who in names.items())
 
 
 def read_points(file: Path) -> tuple[Floats, dict[str, Floats]]:

@@ -1,4 +1,5 @@
-"""A small drive and a few labelled scenes in KITTI's two formats."""
+"""A small drive and a few labelled scenes in the formats of KITTI's raw recordings and its object benchmark; the
+writers of its other formats share what is here."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import numpy as np
 from xmodal_core import geometry
 from xmodal_core.datasets import _example
 from xmodal_core.datasets._kitti_oxts import EARTH_RADIUS
-from xmodal_core.types import Doubles, Image
+from xmodal_core.types import Doubles, Image, Ints
 
 DATE, DRIVE = "2011_09_26", "2011_09_26_drive_0001_sync"
 STEP, PERIOD = 4, 0.1
@@ -44,25 +45,25 @@ PROJECTION = np.array([[240.5, 0.0, 203.2, 14.95], [0.0, 240.5, 57.6, 0.072], [0
 def raw_example(root: Path, frames: int = 2) -> Path:
     """A drive with frames 0, 4, 8 … of the full drive, their pictures, oxts and tracklets over all of it."""
     drive = root / DATE / DRIVE
-    _write(root / DATE / "calib_velo_to_cam.txt", _lines({"R": LIDAR_TO_CAMERA[:3, :3], "T": LIDAR_TO_CAMERA[:3, 3]}))
-    _write(root / DATE / "calib_imu_to_velo.txt", _lines({"R": IMU_TO_LIDAR[:3, :3], "T": IMU_TO_LIDAR[:3, 3]}))
+    write(root / DATE / "calib_velo_to_cam.txt", lines({"R": LIDAR_TO_CAMERA[:3, :3], "T": LIDAR_TO_CAMERA[:3, 3]}))
+    write(root / DATE / "calib_imu_to_velo.txt", lines({"R": IMU_TO_LIDAR[:3, :3], "T": IMU_TO_LIDAR[:3, 3]}))
     size = np.array([WIDTH, HEIGHT])
-    _write(
+    write(
         root / DATE / "calib_cam_to_cam.txt",
         "calib_time: 09-Jan-2012 13:57:47\n"
-        + _lines({"R_rect_00": RECTIFY, "S_rect_02": size, "P_rect_02": PROJECTION}),
+        + lines({"R_rect_00": RECTIFY, "S_rect_02": size, "P_rect_02": PROJECTION}),
     )
     full = range((frames - 1) * STEP + 2)
-    _write(
+    write(
         drive / "velodyne_points" / "timestamps.txt",
         "".join(f"2011-09-26 13:02:{25 + number * PERIOD:012.9f}\n" for number in full),
     )
-    _write(drive / "tracklet_labels.xml", "\n".join(_tracklets(len(full))))
+    write(drive / "tracklet_labels.xml", "\n".join(_tracklets(len(full))))
     for number in full[::STEP]:
-        sweep, pixels = _scene(number * PERIOD)
-        _save(drive / "velodyne_points" / "data" / f"{number:010d}.bin", sweep)
-        _save_picture(drive / "image_02" / "data" / f"{number:010d}.png", pixels)
-        _write(drive / "oxts" / "data" / f"{number:010d}.txt", _oxts(number * PERIOD))
+        sweep, pixels, _ = scene(number * PERIOD)
+        save(drive / "velodyne_points" / "data" / f"{number:010d}.bin", sweep)
+        save_picture(drive / "image_02" / "data" / f"{number:010d}.png", pixels)
+        write(drive / "oxts" / "data" / f"{number:010d}.txt", oxts_line(number * PERIOD))
     return root
 
 
@@ -71,18 +72,18 @@ def object_example(root: Path, frames: int = 2) -> Path:
     folder = root / "training"
     for number in range(frames):
         name, time = f"{number * 7:06d}", number * 1.0
-        sweep, pixels = _scene(time)
-        _save(folder / "velodyne" / f"{name}.bin", sweep)
-        _save_picture(folder / "image_2" / f"{name}.png", pixels)
+        sweep, pixels, _ = scene(time)
+        save(folder / "velodyne" / f"{name}.bin", sweep)
+        save_picture(folder / "image_2" / f"{name}.png", pixels)
         calibration = {"P2": PROJECTION, "R0_rect": RECTIFY, "Tr_velo_to_cam": LIDAR_TO_CAMERA[:3]}
-        _write(folder / "calib" / f"{name}.txt", _lines(calibration) + "\n")
-        _write(folder / "label_2" / f"{name}.txt", "\n".join(_labels(time)) + "\n")
-    _write(root / "ImageSets" / "val.txt", f"{(frames - 1) * 7:06d}\n")
+        write(folder / "calib" / f"{name}.txt", lines(calibration) + "\n")
+        write(folder / "label_2" / f"{name}.txt", "\n".join(label_lines(time)) + "\n")
+    write(root / "ImageSets" / "val.txt", f"{(frames - 1) * 7:06d}\n")
     return root
 
 
-def _scene(time: float) -> tuple[Doubles, Image]:
-    """Rows x, y, z, reflectance, the marker last, and the picture that shows it."""
+def scene(time: float) -> tuple[Doubles, Image, Ints]:
+    """Rows x, y, z, reflectance, the marker last, the picture that shows it, and what each row but the last hit."""
     lidar_to_world = _example.vehicle_pose(time) @ LIDAR_TO_EGO
     points, hit, _ = _example.sweep(lidar_to_world, ELEVATIONS, COLUMNS, time)
     rows = np.vstack([np.column_stack([points, 0.1 + 0.1 * (hit + 3)]), (*MARKER, 1.0)])
@@ -92,10 +93,10 @@ def _scene(time: float) -> tuple[Doubles, Image]:
     pixels = _example.picture(lidar_to_world @ rectified_to_lidar @ centre, PROJECTION[:, :3], WIDTH, HEIGHT, time)
     seen = PROJECTION @ geometry.rigid(RECTIFY, np.zeros(3)) @ LIDAR_TO_CAMERA @ (*MARKER, 1.0)
     _example.mark(pixels, seen[0] / seen[2], seen[1] / seen[2])
-    return rows, pixels
+    return rows, pixels, hit
 
 
-def _boxes(time: float) -> Iterator[tuple[str, Doubles, tuple[float, float, float]]]:
+def labelled_boxes(time: float) -> Iterator[tuple[str, Doubles, tuple[float, float, float]]]:
     """KITTI class, box-to-LiDAR pose and size of what KITTI labels."""
     world_to_lidar = geometry.invert(_example.vehicle_pose(time) @ LIDAR_TO_EGO)
     for thing in _example.THINGS:
@@ -103,9 +104,9 @@ def _boxes(time: float) -> Iterator[tuple[str, Doubles, tuple[float, float, floa
             yield KINDS[thing.kind], world_to_lidar @ thing.pose(time), thing.size
 
 
-def _labels(time: float) -> Iterator[str]:
+def label_lines(time: float) -> Iterator[str]:
     lidar_to_rectified = geometry.rigid(RECTIFY, np.zeros(3)) @ LIDAR_TO_CAMERA
-    for kind, pose, (length, width, height) in _boxes(time):
+    for kind, pose, (length, width, height) in labelled_boxes(time):
         in_camera = lidar_to_rectified @ pose
         bottom = in_camera[:3, 3] + (0.0, height / 2, 0.0)
         rotation_y = float(np.arctan2(-in_camera[2, 0], in_camera[0, 0]))
@@ -117,7 +118,7 @@ def _labels(time: float) -> Iterator[str]:
 def _tracklets(count: int) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="UTF-8" standalone="yes" ?>'
     yield '<!DOCTYPE boost_serialization><boost_serialization signature="serialization::archive" version="9">'
-    frames = [list(_boxes(number * PERIOD)) for number in range(count)]
+    frames = [list(labelled_boxes(number * PERIOD)) for number in range(count)]
     yield f'<tracklets class_id="0"><count>{len(frames[0])}</count><item_version>1</item_version>'
     for track, (kind, _, (length, width, height)) in enumerate(frames[0]):
         # The second object is only labelled from the full drive's frame 1 on.
@@ -133,7 +134,7 @@ def _tracklets(count: int) -> Iterator[str]:
     yield "</tracklets></boost_serialization>"
 
 
-def _oxts(time: float) -> str:
+def oxts_line(time: float) -> str:
     """A packet of 30 numbers for the IMU's pose, by the inverse of the Mercator projection."""
     pose = _example.vehicle_pose(time) @ LIDAR_TO_EGO @ IMU_TO_LIDAR
     start = _example.vehicle_pose(0.0) @ LIDAR_TO_EGO @ IMU_TO_LIDAR
@@ -147,21 +148,21 @@ def _oxts(time: float) -> str:
     return " ".join(f"{value:.14g}" for value in numbers)
 
 
-def _lines(values: dict[str, Doubles]) -> str:
+def lines(values: dict[str, Doubles]) -> str:
     return "".join(f"{name}: {' '.join(f'{x:.12e}' for x in np.ravel(value))}\n" for name, value in values.items())
 
 
-def _write(file: Path, text: str) -> None:
+def write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
 
 
-def _save(file: Path, rows: Doubles) -> None:
+def save(file: Path, rows: Doubles) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(rows.astype("<f4").tobytes())
 
 
-def _save_picture(file: Path, pixels: Image) -> None:
+def save_picture(file: Path, pixels: Image) -> None:
     from PIL import Image as Pictures
 
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -18,17 +18,26 @@ EARTH_RADIUS = 6378137.0
 
 
 def read_oxts(file: Path) -> Doubles:
-    """(6,) latitude and longitude in degrees, altitude in metres, roll, pitch and yaw in radians.
+    """The packet of a file that holds one, see ``parse_oxts``.
 
     Raises:
         DataError: the file is missing or holds fewer numbers.
     """
+    return parse_oxts(read_text(file), str(file))
+
+
+def parse_oxts(text: str, place: str) -> Doubles:
+    """(6,) latitude and longitude in degrees, altitude in metres, roll, pitch and yaw in radians.
+
+    Raises:
+        DataError: ``text`` does not begin with them; the message names ``place``.
+    """
     try:
-        values = np.array([float(word) for word in read_text(file).split()[:6]])
+        values = np.array([float(word) for word in text.split()[:6]])
     except ValueError:
         values = np.zeros(0)
     if len(values) != 6 or not plausible(values) or abs(values[0]) >= 90:
-        raise DataError(f"{file} is no oxts packet: it does not begin with latitude, longitude, …", FETCH_AGAIN)
+        raise DataError(f"{place} is no oxts packet: it does not begin with latitude, longitude, …", FETCH_AGAIN)
     return values
 
 

@@ -65,6 +65,10 @@ class Dataset(ABC):
         """What ``split`` can be here, as far as the reader knows: at least the one that is open."""
         return (str(getattr(self.config, "split", "all")),)
 
+    def notes(self) -> tuple[str, ...]:
+        """What is not in this folder and is done without, or left out, one line each: to be told once."""
+        return ()
+
     @abstractmethod
     def __len__(self) -> int: ...
 

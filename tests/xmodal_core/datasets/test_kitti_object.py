@@ -79,7 +79,7 @@ class TestExample:
         for number, frame in enumerate(open_dataset("kitti_object", root)):
             assert_boxes_are_the_labels(frame, root / "training")
             assert frame.boxes is not None
-            for place, (_, pose, size) in enumerate(_kitti_example._boxes(number * 1.0)):
+            for place, (_, pose, size) in enumerate(_kitti_example.labelled_boxes(number * 1.0)):
                 np.testing.assert_allclose(frame.boxes.centre[place], pose[:3, 3], atol=1e-4)
                 np.testing.assert_allclose(frame.boxes.size[place], size, atol=1e-5)
                 yaw = frame.boxes.yaw[place]

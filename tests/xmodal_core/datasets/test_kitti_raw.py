@@ -80,7 +80,7 @@ class TestTracklets:
         frame = open_dataset("kitti_raw", root).frame(1)
         assert frame.boxes is not None
         time = STEP * PERIOD  # frame 4 of the drive, the second that is there
-        truth = list(_kitti_example._boxes(time))
+        truth = list(_kitti_example.labelled_boxes(time))
         assert [frame.boxes.classes[label] for label in frame.boxes.label] == [kind for kind, _, _ in truth]
         for number, (_, pose, size) in enumerate(truth):
             np.testing.assert_allclose(frame.boxes.centre[number], pose[:3, 3], atol=1e-5)

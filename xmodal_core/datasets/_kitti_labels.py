@@ -1,0 +1,64 @@
+"""Labels of KITTI's object and tracking benchmarks: from the rectified camera's coordinates to the LiDAR's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from xmodal_core import geometry
+from xmodal_core.datasets import _kitti
+from xmodal_core.datasets._files import FETCH_AGAIN, plausible
+from xmodal_core.errors import DataError
+from xmodal_core.types import Boxes, Doubles
+
+
+class Label(NamedTuple):
+    """One line of a label file: class, geometric centre in rectified camera coordinates, length, width, height, and
+    the rotation about the camera's y-axis."""
+
+    kind: int
+    centre: tuple[float, float, float]
+    size: tuple[float, float, float]
+    rotation_y: float
+
+
+def parse_label(words: Sequence[str], place: str) -> Label | None:
+    """The label of a line's ``words``, the class first; None for an empty line and a DontCare region.
+
+    Raises:
+        DataError: they are no label; the message names ``place``.
+    """
+    if not words or words[0] == "DontCare":
+        return None
+    try:
+        height, width, length, x, y, z, rotation_y = values = [float(word) for word in words[8:15]]
+    except ValueError:
+        raise DataError(f"{place} is no label of 15 values", FETCH_AGAIN) from None
+    if not plausible(values) or min(values[:3]) <= 0:
+        raise DataError(f"{place} is no box: {' '.join(words[8:15])}", FETCH_AGAIN)
+    # (x, y, z) is the middle of the box's bottom, and y points down.
+    return Label(_kitti.class_number(words[0], place), (x, y - height / 2, z), (length, width, height), rotation_y)
+
+
+def boxes_of_labels(labels: Sequence[Label], track: Sequence[int], lidar_to_rectified: Doubles) -> Boxes:
+    """``labels``, each with its number of a ``track``, in the LiDAR's frame; their velocity is unknown."""
+    rectified_to_lidar = geometry.invert(lidar_to_rectified)
+    return Boxes(
+        centre=geometry.transform_points(
+            rectified_to_lidar, np.array([label.centre for label in labels], dtype=np.float32).reshape(-1, 3)
+        ),
+        size=np.array([label.size for label in labels], dtype=np.float32).reshape(-1, 3),
+        yaw=np.array([_yaw(label.rotation_y, rectified_to_lidar) for label in labels], dtype=np.float32),
+        label=np.array([label.kind for label in labels], dtype=np.int64),
+        classes=_kitti.CLASSES,
+        track=np.array(track, dtype=np.int64),
+        velocity=np.full((len(labels), 2), np.nan, dtype=np.float32),
+    )
+
+
+def _yaw(rotation_y: float, rectified_to_lidar: Doubles) -> float:
+    """The heading about the LiDAR's z-axis: the object's forward direction, turned by the whole rotation."""
+    forward = rectified_to_lidar[:3, :3] @ (np.cos(rotation_y), 0.0, -np.sin(rotation_y))
+    return float(np.arctan2(forward[1], forward[0]))
