@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmodal_core import geometry
-from xmodal_core.types import Doubles, Image, Ints
+from xmodal_core.types import Doubles, Image, Ints, Lens
 
 GROUND, WALL, SKY = -1, -2, -3
 WALL_RADIUS = 60.0
 MARKER = (255, 0, 255)
 """Colour of the marker: a dot of 3x3 pixels on the pixel that the sweep's last point projects to."""
 
+_PINHOLE = Lens()
 _COLOURS = np.array([[200, 40, 40], [40, 160, 60], [40, 60, 200], [220, 180, 40], [60, 190, 190]], dtype=np.uint8)
 _BACKGROUND = np.array([[170, 205, 240], [150, 130, 110], [95, 95, 95]], dtype=np.uint8)  # sky, wall, ground
 
@@ -94,13 +95,29 @@ def sweep(lidar_to_world: Doubles, elevations: Doubles, columns: int, time: floa
     return (rays * distance[:, None])[back], hit[back], ring[back]
 
 
-def picture(camera_to_world: Doubles, intrinsics: Doubles, width: int, height: int, time: float) -> Image:
-    """What a pinhole camera sees, (height, width, 3) uint8: each thing in its colour."""
+def picture(
+    camera_to_world: Doubles, intrinsics: Doubles, width: int, height: int, time: float, lens: Lens = _PINHOLE
+) -> Image:
+    """What a camera sees, (height, width, 3) uint8: each thing in its colour. Without ``lens``, a pinhole."""
     v, u = np.mgrid[:height, :width]
-    rays = np.stack([u.ravel(), v.ravel(), np.ones(u.size)], axis=1) @ np.linalg.inv(intrinsics).T
+    x, y, _ = np.linalg.inv(intrinsics) @ np.stack([u.ravel(), v.ravel(), np.ones(u.size)])
+    rays = np.column_stack([*_undistorted(x, y, lens), np.ones(u.size)])
     _, hit = cast(camera_to_world[:3, 3], rays @ camera_to_world[:3, :3].T, time)
     pixels: Image = colour_of(hit).reshape(height, width, 3)
     return pixels
+
+
+def _undistorted(seen_x: Doubles, seen_y: Doubles, lens: Lens) -> tuple[Doubles, Doubles]:
+    """Where, at depth 1, lies what ``lens`` shows at (``seen_x``, ``seen_y``): found by turning the distortion round
+    again and again, which converges for a weak one."""
+    x, y = seen_x, seen_y
+    for _ in range(0 if lens.is_pinhole else 40):
+        r2 = x * x + y * y
+        radial = 1 + lens.k1 * r2 + lens.k2 * r2**2 + lens.k3 * r2**3
+        shift_x = 2 * lens.p1 * x * y + lens.p2 * (r2 + 2 * x * x)
+        shift_y = lens.p1 * (r2 + 2 * y * y) + 2 * lens.p2 * x * y
+        x, y = (seen_x - shift_x) / radial, (seen_y - shift_y) / radial
+    return x, y
 
 
 def colour_of(hit: Ints) -> NDArray[np.uint8]:
