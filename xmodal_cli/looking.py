@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,11 @@ class Looking:
         """How often ``on_step`` is called for a frame with units."""
         return 5 if self.compared else 3
 
+    @cached_property
+    def _of_folder(self) -> tuple[str, ...]:
+        """What the data set's folder lacks."""
+        return self.dataset.notes()
+
     @property
     def title(self) -> str:
         """The data set's name, and what was made wrong in it."""
@@ -116,7 +122,7 @@ class Looking:
             discover(frame, self.units)
             self._warm = True
         units = discover(frame, self.units)
-        notes: list[str] = []
+        notes = list(self._of_folder)
         chosen = self._choose(frame, units, notes)
         similarity = None if chosen is None else self._compare(frame, units, chosen, notes)
         if self.dataset.rig.perturb_calibration and frame.cameras:
