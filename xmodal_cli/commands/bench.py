@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,6 +82,33 @@ def tuner(
         print_json([row.as_json() for row in rows])
     else:
         _print_table(rows, source.notes)
+
+
+@app.command("metrics")
+def metrics(
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames to score.", min=1)] = 1000,
+    boxes: Annotated[
+        int, typer.Option("--boxes", metavar="N", help="Labels, and predictions, a frame.", min=1, max=500)
+    ] = 100,
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Calls of ours; the median counts.", min=1)] = 3,
+    python: Annotated[
+        Path | None,
+        typer.Option("--python", metavar="FILE", help="A Python interpreter that has nuscenes-devkit."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Time the scoring of predictions beside nuscenes-devkit, on made-up boxes and points."""
+    from xmodal_cli.console import err, print_json
+    from xmodal_core.bench.metrics import bench_metrics
+
+    with err.status("making predictions") as status:
+        bench = bench_metrics(
+            frames, boxes, repeat=repeat, python=python, on_step=lambda step: status.update(f"timing {step}")
+        )
+    if json:
+        print_json([row.as_json() for row in bench.rows])
+    else:
+        _print_table(bench.rows, bench.notes)
 
 
 def _print_table(rows: Sequence[Row], notes: Sequence[str]) -> None:
