@@ -71,9 +71,17 @@ class Page:
         WebDriverWait(self.chrome, 60, 0.05).until(lambda _: self(condition, *values), condition)
 
     def settle(self) -> None:
-        """Until what was asked for is drawn."""
+        """Until what was asked for is drawn; the camera glides to its place: until it has stood still for a while."""
         self.chrome.execute_async_script(
-            "const d = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(d))"
+            """const done = arguments[0], place = () => window.xmodal?.space?.matrices()?.stamp;
+            let before = place(), still = 0;
+            const look = () => {
+                const now = place();
+                still = now === before ? still + 1 : 0;
+                before = now;
+                if (still < 4) requestAnimationFrame(look); else done();
+            };
+            requestAnimationFrame(look);"""
         )
 
     def click(self, selector: str) -> None:

@@ -324,12 +324,11 @@ def test_pointing_at_a_labelled_box_says_its_class(opened: Page, scene: Scene) -
 
 
 def test_pages_of_several_frames_lead_to_one_another(page: Page, scene: Scene, tmp_path: Path) -> None:
-    files = [tmp_path / f"page #{number} (50%).html" for number in range(3)]
-    for number, file in enumerate(files):
+    files = [tmp_path / f"page #{number} (50%).html" for number in range(2)]
+    for number, links in enumerate((Links(None, files[1].name), Links(files[0].name, None))):
         viewer = PlotlyViewer()
-        before, after = (files[at].name if at in range(3) else None for at in (number - 1, number + 1))
-        viewer.links = Links(before, after)
-        viewer.show(replace(scene, title=f"frame {number}"), file, SIZE)
+        viewer.links = links
+        viewer.show(replace(scene, title=f"frame {number}"), files[number], SIZE)
     page.chrome.get(f"{files[0].as_uri()}#stage=ground")
     ready = "document.body.dataset.ready === 'yes' && document.querySelector('h1').textContent === arguments[0]"
     page.wait(ready, "frame 0")
@@ -337,9 +336,7 @@ def test_pages_of_several_frames_lead_to_one_another(page: Page, scene: Scene, t
     page.press("n")
     page.wait(ready, "frame 1")
     assert page("document.body.dataset.stage") == "ground", "the stage goes along"
-    page.chrome.find_element("link text", "Next frame").click()
-    page.wait(ready, "frame 2")
-    page.press("n")
-    page.press("p")
-    page.wait(ready, "frame 1")
+    page.press("n")  # there is none
+    page.chrome.find_element("link text", "Previous frame").click()
+    page.wait(ready, "frame 0")
     assert page.complaints() == []
