@@ -173,6 +173,10 @@ class TestEveryDetectionProtocol:
         with pytest.raises(InputError, match=r"1 frames with predictions are not in the split.*'elsewhere'"):
             protocol.evaluate({**predictions, "elsewhere": Detections.none()}, truth, "val")
 
+    def test_no_frames_at_all_are_refused(self, protocol: DetectionProtocol) -> None:
+        with pytest.raises(InputError, match="no frames to score"):
+            protocol.evaluate({}, {}, "val")
+
     @pytest.mark.parametrize("field", ["centre", "size", "yaw", "score"])
     def test_what_is_no_number_is_refused_with_its_frame(
         self, protocol: DetectionProtocol, truth: dict[str, Truth], field: str, tmp_path: Path

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +76,6 @@ UNDEFINED = {"traffic_cone": ("AOE", "AVE", "AAE"), "barrier": ("AVE", "AAE")}
 RACK = "static_object.bicycle_rack"
 CYCLES = ("bicycle", "motorcycle")
 
-Row = TypeVar("Row", bound=np.generic)
-
 
 class NuScenesDetection(DetectionProtocol):
     """Scores boxes as the nuScenes detection benchmark does.
@@ -99,11 +97,18 @@ class NuScenesDetection(DetectionProtocol):
 
         if not isinstance(dataset, NuScenes):
             return super().truth(dataset)
-        return {dataset.name(index): _truth_of(dataset, index) for index in range(len(dataset))}
+        truth = {dataset.name(index): _truth_of(dataset, index) for index in range(len(dataset))}
+        if not any(map(len, truth.values())):
+            raise DataError(
+                f"{dataset.root} has no labelled boxes in this split", "the labels of 'test' are not public"
+            )
+        return truth
 
     def evaluate(self, predictions: Mapping[str, Detections], truth: Mapping[str, Truth], split: str) -> Result:
         """See ``DetectionProtocol``; at most 500 boxes a frame are taken."""
         require_same_frames(predictions, truth)
+        if not truth:
+            raise InputError("there are no frames to score", "choose a split that has labels")
         for name, boxes in predictions.items():
             _require_valid(name, boxes)
         labels = _Boxes.gather([_counted(truth[name], truth[name]) for name in predictions])
@@ -122,19 +127,19 @@ class NuScenesDetection(DetectionProtocol):
 
     def write_submission(self, predictions: Mapping[str, Detections], out: Path) -> None:
         """See ``DetectionProtocol``: one JSON file in global coordinates."""
-        results = {}
+        frames = []  # as text one by one: the rows of a whole split would fill gigabytes
         for name, found in predictions.items():
             _require_valid(name, found)
-            results[name] = _rows_of(name, found)
-        content = json.dumps({"meta": self.config.model_dump(), "results": results}, allow_nan=False)
-        write_whole(out, content.encode())
+            frames.append(f"{json.dumps(name)}: {json.dumps(_rows_of(name, found), allow_nan=False)}")
+        meta = json.dumps(self.config.model_dump())
+        write_whole(out, f'{{"meta": {meta}, "results": {{{", ".join(frames)}}}}}'.encode())
 
     def read_submission(self, path: Path) -> dict[str, Detections]:
         """See ``DetectionProtocol``."""
         try:
             results = json.loads(read_text(path))["results"]
-            return {str(name): _detections_of(rows) for name, rows in results.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return {str(name): _detections_of(str(name), rows) for name, rows in results.items()}
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             what = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise DataError(f"{path} is no nuScenes detection result: {what}", "write it anew") from None
 
@@ -437,18 +442,23 @@ def _rows_of(name: str, found: Detections) -> list[dict[str, Any]]:
     ]
 
 
-def _detections_of(rows: list[dict[str, Any]]) -> Detections:
-    def column(name: str, width: int) -> Doubles:
-        return np.array([row[name] for row in rows], dtype=np.float64).reshape(len(rows), width)
+def _detections_of(name: str, rows: list[dict[str, Any]]) -> Detections:
+    def column(field: str, width: int) -> Doubles:
+        return np.array([row[field] for row in rows], dtype=np.float64).reshape(len(rows), width)
 
     place = {name: number for number, name in enumerate(DETECTION)}
     for row in rows:
         if row["detection_name"] not in place:
             raise ValueError(f"the class {row['detection_name']!r} is unknown")
+        if row["sample_token"] != name:
+            raise ValueError(f"a box of sample {row['sample_token']!r} stands among those of {name!r}")
+    rotation = column("rotation", 4)
+    if (np.abs(rotation).max(axis=1, initial=0.0) < 1e-6).any():
+        raise ValueError(f"a box of sample {name!r} has a rotation that is no quaternion")
     return Detections(
         centre=column("translation", 3),
         size=column("size", 3)[:, [1, 0, 2]],
-        yaw=yaws_of(column("rotation", 4)),
+        yaw=yaws_of(rotation),
         label=np.array([place[row["detection_name"]] for row in rows], dtype=np.int64),
         classes=DETECTION,
         velocity=column("velocity", 2),

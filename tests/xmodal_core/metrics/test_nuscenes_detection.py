@@ -250,10 +250,6 @@ def test_predictions_without_velocity_are_at_rest() -> None:
     assert figures(one_frame(("car", 1.0, 0.0)), labels, "car")["AVE"] == pytest.approx(5.0)
 
 
-def test_no_frames_at_all_score_zero() -> None:
-    assert PROTOCOL.evaluate({}, {}, "s").measures["NDS"] == 0.0
-
-
 # ---- What goes in and out
 
 
@@ -322,7 +318,10 @@ def test_the_file_is_what_the_benchmark_describes(tmp_path: Path) -> None:
         ('{"results": {"a": [{}]}}', "is missing"),
         ('{"results": {"a": 3}}', "no nuScenes detection result"),
         ('{"results": {"a": [{"detection_name": "unicorn"}]}}', "class 'unicorn' is unknown"),
-        ('{"results": {"a": [{"detection_name": "car", "translation": [1, 2]}]}}', "no nuScenes detection result"),
+        (
+            '{"results": {"a": [{"detection_name": "car", "sample_token": "b"}]}}',
+            "sample 'b' stands among those of 'a'",
+        ),
     ],
 )
 def test_a_file_that_is_none_is_named(content: str, words: str, tmp_path: Path) -> None:
@@ -330,6 +329,40 @@ def test_a_file_that_is_none_is_named(content: str, words: str, tmp_path: Path) 
     file.write_text(content)
     with pytest.raises(DataError, match=f"results.json is no nuScenes detection result.*{words}|{words}"):
         PROTOCOL.read_submission(file)
+
+
+ROW = {
+    "sample_token": "a",
+    "translation": [1.0, 2.0, 3.0],
+    "size": [1.0, 2.0, 3.0],
+    "rotation": [1.0, 0.0, 0.0, 0.0],
+    "velocity": [0.0, 0.0],
+    "detection_name": "car",
+    "detection_score": 0.5,
+    "attribute_name": "",
+}
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(list(ROW)), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150)
+@given(field=st.sampled_from(list(ROW)), value=ANYTHING, absent=st.booleans())
+def test_any_value_gives_boxes_or_a_named_error(
+    field: str, value: Any, absent: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    row = {name: (value if name == field else known) for name, known in ROW.items() if not (absent and name == field)}
+    file = tmp_path_factory.getbasetemp() / "any.json"
+    file.write_text(json.dumps({"results": {"a": [ROW, row]}}))
+    complaint = ""
+    try:
+        found = PROTOCOL.read_submission(file)
+        PROTOCOL.evaluate(found, {"a": Truth(**one_frame(("car", 1.0, 2.0)))}, "s")
+    except InputError as error:  # a DataError is one too
+        complaint = error.message
+    assert "any.json" in complaint or "'a'" in complaint if complaint else len(found["a"]) == 2
 
 
 @settings(max_examples=50)
@@ -356,6 +389,32 @@ class TestTruth:
             np.testing.assert_array_equal(labels.size[:, [1, 0, 2]], [row["size"] for row in mine])
             assert labels.points is not None
             assert labels.points.tolist() == [row["num_lidar_pts"] + row["num_radar_pts"] for row in mine]
+
+    def test_a_split_without_labels_is_refused(self, example_copy: Callable[[str], Path]) -> None:
+        root = example_copy("nuscenes")
+        for name in ("sample_annotation", "instance"):
+            (root / "v1.0-mini" / f"{name}.json").write_text("[]")
+        with pytest.raises(DataError, match="no labelled boxes in this split"):
+            PROTOCOL.truth(open_dataset("nuscenes", root))
+
+    def test_the_real_keyframe(self, real_data: Path) -> None:
+        """All labels as predictions: those in which the LiDAR has no point, and only those, are wrong."""
+        dataset = open_dataset("nuscenes", real_data / "nuscenes_keyframe", {"split": "all"})
+        truth, frame = PROTOCOL.truth(dataset), dataset.frame(0)
+        boxes = frame.boxes
+        assert boxes is not None
+        assert boxes.points is not None
+        placed = PROTOCOL.place(frame, Detections.of(boxes, np.linspace(1.0, 0.5, len(boxes))))
+        result = PROTOCOL.evaluate({frame.name: placed}, truth, "all")
+        assert_parts(result.parts, naive_scores({frame.name: placed}, truth))
+        assert 20 < result.evaluated < len(boxes)
+        hidden = {boxes.classes[label] for label in boxes.label[boxes.points == 0]}
+        seen = {name: part for name, part in result.parts.items() if part["AP"]}
+        assert len(seen) > 3
+        for name, part in seen.items():
+            assert (part["AP"] < 0.999) == (name in hidden)
+            assert part["ATE"] < 1e-5
+            assert not part["AOE"] > 1e-5
 
     def test_boxes_of_the_lidar_go_to_the_world_and_back(self, example_root: Callable[[str], Path]) -> None:
         """What a network predicts in the LiDAR's coordinates lands where the tables have the labels."""

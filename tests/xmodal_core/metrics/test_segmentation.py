@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,11 @@ class TestNuScenesLidarseg:
         dataset = open_dataset("nuscenes", tmp_path, {"split": nuscenes_official.SPLIT})
         names = [NuScenesLidarseg().submission_name(dataset, index) for index in range(len(dataset))]
         assert names == [f"{scene}-data-{key}" for scene in nuscenes_official.SCENES for key in range(case.frames)]
+
+    def test_the_readers_labels_are_the_benchmarks(self, example_root: Callable[[str], Path]) -> None:
+        frame = open_dataset("nuscenes", example_root("nuscenes")).frame(0)
+        assert frame.semantic is not None
+        np.testing.assert_array_equal(NuScenesLidarseg().true_labels(frame), frame.semantic.label)
 
 
 def labelled(root: Path, found: dict[str, np.ndarray]) -> Iterator[LabelledPoints]:
