@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,16 @@ class TestEveryDataset:
                 around += int((points_in_box(frame.points, frame.boxes, number, margin=0.4) & above).sum())
         assert inside > 20
         assert inside / around > 0.9
+
+    def test_boxes_alone_are_those_of_the_frame(self, dataset: Dataset) -> None:
+        for index, frame in enumerate(dataset):
+            alone = dataset.boxes(index)
+            assert (alone is None) == (frame.boxes is None)
+            if alone is not None and frame.boxes is not None:
+                for field in fields(alone):
+                    np.testing.assert_array_equal(getattr(alone, field.name), getattr(frame.boxes, field.name))
+        with pytest.raises(InputError, match="frame 2 is out of range"):
+            dataset.boxes(2)
 
     def test_tracks_are_unique_in_a_frame(self, dataset: Dataset) -> None:
         for frame in dataset:

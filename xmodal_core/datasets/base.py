@@ -10,7 +10,7 @@ from typing import ClassVar
 from xmodal_core.config import Settings
 from xmodal_core.errors import InputError
 from xmodal_core.rig import RigConfig, perturb
-from xmodal_core.types import Frame, Sensor
+from xmodal_core.types import Boxes, Frame, Sensor
 
 
 class Dataset(ABC):
@@ -91,12 +91,24 @@ class Dataset(ABC):
             InputError: ``index`` is out of range.
             DataError: a file of it is missing or damaged; the message names it.
         """
+        self._require_in_range(index)
+        return perturb(self._read(index), self.rig)
+
+    def boxes(self, index: int) -> Boxes | None:
+        """The boxes of frame ``index``, None where it has no labels; a reader that finds them without the sweep
+        does not read it.
+
+        Raises:
+            InputError, DataError: as ``frame``.
+        """
+        return self.frame(index).boxes
+
+    def _require_in_range(self, index: int) -> None:
         if not 0 <= index < len(self):
             raise InputError(
                 f"frame {index} is out of range: {self.root} has {len(self)} frames in this split",
                 f"choose 0 to {len(self) - 1}",
             )
-        return perturb(self._read(index), self.rig)
 
     def label_classes(self) -> dict[str, list[str]]:
         """What its labels are called, as its first frame has them: ``boxes`` and ``semantic``, each only where there

@@ -124,6 +124,12 @@ class Once(Dataset):
         """The sequence."""
         return self._frames[index][0].name
 
+    def boxes(self, index: int) -> Boxes | None:
+        """See ``Dataset``; of the sequence's file."""
+        self._require_in_range(index)
+        sequence, row = self._frames[index]
+        return sequence.boxes(row)
+
     def splits(self) -> tuple[str, ...]:
         """``all`` and the splits that have a sequence here."""
         there = set(_sequences(self.root))

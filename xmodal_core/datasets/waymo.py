@@ -21,7 +21,7 @@ from xmodal_core.datasets._waymo_example import example
 from xmodal_core.datasets._waymo_segment import COMPONENTS, HALF, Segment, Sweep
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError, known_names
-from xmodal_core.types import Bools, Camera, Doubles, Floats, Frame, Ints, Pixels, Semantic, Sensor
+from xmodal_core.types import Bools, Boxes, Camera, Doubles, Floats, Frame, Ints, Pixels, Semantic, Sensor
 
 __all__ = ["Waymo", "WaymoConfig", "example"]
 
@@ -149,6 +149,12 @@ class Waymo(Dataset):
         """
         (number,) = _numbers("LiDAR", (lidar,), LIDARS)
         return self._segment(self.scene(index)).range_image(int(self._times[index]), number, echo)
+
+    def boxes(self, index: int) -> Boxes | None:
+        """See ``Dataset``; of the boxes' own file."""
+        self._require_in_range(index)
+        segment, time = self._segment(self.scene(index)), int(self._times[index])
+        return segment.boxes(time, segment.vehicle_pose(time))
 
     def notes(self) -> tuple[str, ...]:
         """Components that were not fetched, and how many segments are left out because they are not whole."""

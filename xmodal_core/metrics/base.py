@@ -10,6 +10,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
@@ -250,7 +251,10 @@ class DetectionProtocol(Protocol):
         Raises:
             DataError: a frame has no labels, or no pose where the world's coordinates are asked for.
         """
-        return {frame.name: self.place(frame, Truth.of(_labelled(frame))) for frame in dataset}
+        if self.coordinates == "sensor":  # no sweep need be read
+            names = [dataset.name(index) for index in range(len(dataset))]
+            return {name: Truth.of(_labelled(name, dataset.boxes(index))) for index, name in enumerate(names)}
+        return {frame.name: self.place(frame, Truth.of(_labelled(frame.name, frame.boxes))) for frame in dataset}
 
     def place(self, frame: Frame, boxes: P) -> P:
         """``boxes`` of ``frame``'s LiDAR coordinates in this protocol's own.
@@ -293,10 +297,10 @@ class DetectionProtocol(Protocol):
         """
 
 
-def _labelled(frame: Frame) -> Boxes:
-    if frame.boxes is None:
-        raise DataError(f"frame '{frame.name}' has no labelled boxes", "choose a split that has labels")
-    return frame.boxes
+def _labelled(name: str, boxes: Boxes | None) -> Boxes:
+    if boxes is None:
+        raise DataError(f"frame '{name}' has no labelled boxes", "choose a split that has labels")
+    return boxes
 
 
 class LabelledPoints(NamedTuple):
@@ -422,5 +426,6 @@ def write_whole(file: Path, content: bytes) -> None:
         unfinished.write_bytes(content)
         os.replace(unfinished, file)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise RunError(f"cannot write {file}: {error.strerror}", "choose another place, or make room") from error
