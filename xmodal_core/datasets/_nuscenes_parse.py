@@ -266,7 +266,7 @@ def _attribute(builder: _Builder, tokens: list[str], table: Path) -> int:
         return -1
     if len(tokens) > 1:
         raise DataError(f"{table} has a box with {len(tokens)} attributes, the format allows one", UNPACK_AGAIN)
-    return _refer(builder.attributes, tokens[0], table, "attribute")
+    return _refer(builder.attributes, tokens[0], table, "box attribute")
 
 
 class _Links:
