@@ -89,7 +89,8 @@ def project(camera: Camera, points: Floats, *, min_depth: float = 1.0, border: f
     depth = np.where(front, z, np.float32(1.0))
     x, y = x / depth, y / depth
     if not camera.lens.is_pinhole:
-        x, y, front = _distort(camera, x, y, front)
+        x, y, known = distort(camera.lens, x, y)
+        front = front & known
     k = camera.intrinsics.astype(np.float32)
     u = k[0, 0] * x + k[0, 1] * y + k[0, 2]
     v = k[1, 1] * y + k[1, 2]
@@ -97,14 +98,15 @@ def project(camera: Camera, points: Floats, *, min_depth: float = 1.0, border: f
     return Projection(np.stack([u, v], axis=1), z, inside)
 
 
-def _distort(camera: Camera, x: Floats, y: Floats, front: Bools) -> tuple[Floats, Floats, Bools]:
-    lens = camera.lens
+def distort(lens: Lens, x: Floats, y: Floats) -> tuple[Floats, Floats, Bools]:
+    """Where ``lens`` puts rays that a pinhole would put at (``x``, ``y``), (N,) each at depth 1, and (N,) bool: whether
+    they lie where its polynomial holds."""
     r2 = x * x + y * y
-    front = front & (r2 < _turning_point(lens))
+    known = r2 < _turning_point(lens)
     radial = 1 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))
     u = x * radial + 2 * lens.p1 * x * y + lens.p2 * (r2 + 2 * x * x)
     v = y * radial + lens.p1 * (r2 + 2 * y * y) + 2 * lens.p2 * x * y
-    return u, v, front
+    return u, v, known
 
 
 def _turning_point(lens: Lens) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xmodal_core.errors import DataError
-from xmodal_core.types import Bools, Floats, Image
+from xmodal_core.types import Bools, Camera, Floats, Image
 
 FETCH_AGAIN = "fetch the file again, or leave the frame out"
 LARGEST = 1e9
@@ -131,6 +132,13 @@ def decode_image(content: bytes, name: str, width: int, height: int) -> Image:
             "use the pictures in their published size",
         )
     return pixels
+
+
+def picture_file(camera: Camera) -> Path | None:
+    """The file that holds just the picture of ``camera``; None where it is no file of its own, or is not read as is."""
+    of = camera.read
+    is_file = isinstance(of, partial) and of.func is read_image and of.args[0].is_file()
+    return Path(of.args[0]) if is_file else None  # type: ignore[attr-defined]
 
 
 def _first_line(error: BaseException) -> str:

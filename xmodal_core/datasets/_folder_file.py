@@ -166,6 +166,7 @@ class CameraLine(Settings):
     """What is different with a camera in one frame."""
 
     intrinsics: Intrinsics | None = setting(None, "in place of the usual ones", unit="px")
+    distortion: Coefficients | None = setting(None, "in place of the usual one")
     lidar_to_camera: Rigid | None = setting(None, "in place of the usual one", unit="m")
 
 
@@ -189,6 +190,8 @@ class BoxPart(Settings):
     yaw: float = setting(..., "heading about z from x", unit="rad", ge=-1e3, le=1e3)
     track: int = setting(-1, "the same for the same object in all frames of a scene", ge=-1, le=2**62)
     velocity: tuple[float, float] | None = setting(None, "x, y", unit="m/s")
+    points: int = setting(-1, "how many points lie in it; -1: not counted", ge=-1, le=2**31)
+    difficulty: int = setting(0, "level as labelled; 0: nobody said", ge=0, le=100)
 
 
 class Calibration(NamedTuple):

@@ -147,9 +147,10 @@ class Folder(Dataset):
         width, height = part.width, part.height
         if width is None or height is None:
             width, height = image_size(picture)
-        intrinsics, lidar_to_camera = part.intrinsics, part.lidar_to_camera
+        intrinsics, lidar_to_camera, distortion = part.intrinsics, part.lidar_to_camera, part.distortion
         if changed is not None:
             intrinsics = changed.intrinsics or intrinsics
+            distortion = distortion if changed.distortion is None else changed.distortion
             lidar_to_camera = changed.lidar_to_camera or lidar_to_camera
         return Camera(
             name=name,
@@ -158,7 +159,7 @@ class Folder(Dataset):
             intrinsics=matrix(intrinsics),
             lidar_to_camera=matrix(lidar_to_camera),
             read=partial(read_image, picture, width, height),
-            lens=lens(part.distortion),
+            lens=lens(distortion),
         )
 
     def _pictures(self, camera: str) -> Path:
@@ -188,6 +189,8 @@ class Folder(Dataset):
             classes=part.classes,
             track=np.array([box.track for box in boxes], dtype=np.int64),
             velocity=np.array([box.velocity or unknown for box in boxes], dtype=np.float32).reshape(-1, 2),
+            points=_stated([box.points for box in boxes], -1),
+            difficulty=_stated([box.difficulty for box in boxes], 0),
         )
 
     def _semantic(self, frame: str, kept: Bools) -> Semantic | None:
@@ -280,6 +283,11 @@ def _sweeps(folder: Path) -> dict[str, Path]:
 def _usual_suffix(folder: Path) -> str:
     endings = (file.suffix for file in folder.iterdir() if file.suffix.lower() in PICTURES)
     return next(endings, PICTURES[0])
+
+
+def _stated(values: list[int], unknown: int) -> Ints | None:
+    """A number for each box; None where nobody said any."""
+    return np.array(values, dtype=np.int64) if any(value != unknown for value in values) else None
 
 
 def _read_label(file: Path, count: int) -> Ints:

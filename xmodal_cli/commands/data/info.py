@@ -47,6 +47,8 @@ def info(
         print_json({**stated, **found.as_json()})
     else:
         _print(opened.root, stated, found)
+    for note in stated["notes"]:
+        err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     if found.damaged:
         number, error = found.damaged[0]
         err.print(
@@ -77,6 +79,7 @@ def facts_of(dataset: Dataset) -> dict[str, Any]:
             "intensity_max": sensor.intensity_max,
         },
         "stated_channels": list(dataset.channels),
+        "notes": list(dataset.notes()),
     }
 
 

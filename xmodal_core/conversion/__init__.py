@@ -1,0 +1,1 @@
+"""Any data set to another format: nuScenes', or the ``folder`` of one's own sensor."""
