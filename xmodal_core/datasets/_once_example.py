@@ -25,7 +25,9 @@ KINDS = {"vehicle.car": "Car", "human.pedestrian.adult": "Pedestrian", "vehicle.
 LIDAR_TO_EGO = geometry.rigid(geometry.rotation_z(np.pi / 2 + 0.01), (0.9, 0.02, 1.85))
 """x left, y back."""
 
-MARKER_IN_EGO = np.array([9.0, 1.0, 1.3])
+MARKER_IN_EGO = np.array([9.0, 5.0, 1.3])
+"""At the side of the picture, where the lens bends most."""
+
 AXES = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 DIRECTIONS = {"cam01": 0, "cam03": 1, "cam05": 125, "cam06": 55, "cam07": -55, "cam08": -125, "cam09": 180}
 """Degrees from the vehicle's forward direction to its left."""

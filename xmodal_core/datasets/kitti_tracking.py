@@ -172,8 +172,8 @@ class _Sequence:
         """What is not there of it, in words."""
         gaps = set(range(self._length())).difference(self.numbers)
         known = gaps & KNOWN_GAPS.get((self.folder.name, self.name), frozenset())
-        parts = ((known, "which the release lacks too"), (gaps - known, "though there is more of these frames"))
-        sweeps = [f"sweeps of frames {_ranges(numbers)}, {words}" for numbers, words in parts if numbers]
+        parts = ((known, "the release has none"), (gaps - known, "only other files are there"))
+        sweeps = [f"sweep of {_ranges(numbers)} ({why}): left out" for numbers, why in parts if numbers]
         wanted = {pictures: f"pictures in {camera}" for camera, pictures in self._pictures.items()}
         wanted |= {self._oxts_file: "poses in oxts"}
         wanted |= {self._label_file: "labels in label_02"} if self.folder.name == "training" else {}
@@ -246,14 +246,16 @@ def _numbers(folder: Path, suffix: str) -> list[int]:
 
 
 def _ranges(numbers: Iterable[int]) -> str:
-    """Numbers in words: ``3, 177-180``."""
+    """Numbers in words: ``frames 3, 177-180``."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    single = len(runs) == 1 and runs[0][0] == runs[0][1]
+    words = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    return f"frame{'' if single else 's'} {words}"
 
 
 def _choose(folder: Path, sequences: tuple[str, ...], hint: str) -> list[str]:

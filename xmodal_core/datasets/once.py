@@ -142,10 +142,13 @@ class Once(Dataset):
             notes.append(
                 f"{_count(len(self._absent), 'sequence')} of the split not in the folder: {_some(self._absent)}"
             )
-        for camera in getattr(self.config, "cameras", ()):
-            lacking = [one.name for one in self._sequences if camera in one.without_pictures]
-            if lacking:
-                notes.append(f"no pictures of {camera} in {_count(len(lacking), 'sequence')}: {_some(lacking)}")
+        without: dict[str, list[str]] = {}
+        for one in self._sequences:
+            if one.without_pictures:
+                without.setdefault(", ".join(one.without_pictures), []).append(one.name)
+        notes += [
+            f"no pictures of {what} in {_count(len(of), 'sequence')}: {_some(of)}" for what, of in without.items()
+        ]
         for what in ("without a sweep, left out", "without annotation", "without a usable pose"):
             counts = {one.name: count for one in self._sequences if (count := one.counts[what])}
             if counts:
@@ -175,7 +178,7 @@ class _Sequence:
     def __init__(self, folder: Path, config: OnceConfig) -> None:
         self.folder = folder
         self.name = folder.name
-        self.without_pictures = {camera for camera in config.cameras if not (folder / camera).is_dir()}
+        self.without_pictures = [camera for camera in config.cameras if not (folder / camera).is_dir()]
         self._cameras = tuple(camera for camera in config.cameras if camera not in self.without_pictures)
         self.file = read_sequence(folder / f"{self.name}.json", self._cameras)
         kept = np.ones(len(self.file), dtype=np.bool_)
@@ -184,7 +187,8 @@ class _Sequence:
         self.counts = {"without a sweep, left out": int((~kept).sum())}
         if config.annotated_only:
             kept = kept & self.file.annotated
-        self.counts["without annotation"] = int((~self.file.annotated[kept]).sum())
+        # A raw or test sequence is expected to have none at all.
+        self.counts["without annotation"] = int((~self.file.annotated[kept]).sum()) if self.file.annotated.any() else 0
         self.counts["without a usable pose"] = int(np.isnan(self.file.pose[kept, 3]).sum())
         self.rows: list[int] = np.flatnonzero(kept).tolist()
 

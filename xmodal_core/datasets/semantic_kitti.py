@@ -220,7 +220,7 @@ def read_label_file(file: Path, count: int) -> Ints:
     """
     content = read_bytes(file)
     if len(content) != 4 * count:
-        raise DataError(f"{file} holds {len(content) / 4:g} labels for {count} points", FETCH_AGAIN)
+        raise DataError(f"{file} holds {len(content)} bytes, not 4 for each of {count} points", FETCH_AGAIN)
     raw = np.frombuffer(content, dtype="<u4") & 0xFFFF
     label: Ints = class_of_label()[raw]
     if (label < 0).any():
