@@ -191,7 +191,7 @@ class Surveying:
             DataError: no frame could be measured, and the first one's file is why; or any one, where that ends it.
             InputError: an option of the teacher or the method is wrong, or the teacher that was named cannot be had.
         """
-        done = Survey()
+        done = Survey(notes=list(self.dataset.notes()))
         peers = self._peers(done.notes) if self.peers else []
         damaged: list[DataError] = []
         for count, number in enumerate(numbers):
