@@ -134,6 +134,20 @@ class TestSemanticKitti:
         assert [lookup[number] for number in FILE_LABEL] == list(range(20))
         assert [lookup[number] for number in semantickitti_official.MOVING] == [1, 7, 6, 8, 5, 5, 4, 5]
 
+    def test_the_readers_frames_go_through_the_official_folder(
+        self, example_root: Callable[[str], Path], tmp_path: Path
+    ) -> None:
+        dataset = open_dataset("semantic_kitti", example_root("semantic_kitti"), {"split": "all"})
+        protocol = SemanticKittiSegmentation()
+        true = {frame.name: protocol.true_labels(frame) for frame in dataset if frame.semantic is not None}
+        protocol.write_submission(true.items(), tmp_path, "all")
+        again = [LabelledPoints(name, found, true[name]) for name, found in protocol.read_submission(tmp_path, "all")]
+        result = protocol.evaluate(again, "all")
+        assert result.frames == len(true) > 0
+        seen = [part["IoU"] for part in result.parts.values() if part["IoU"]]
+        assert seen == [1.0] * len(seen)
+        assert len(seen) > 2
+
     def test_a_file_cut_within_a_label_is_named(self, tmp_path: Path) -> None:
         SemanticKittiSegmentation().write_submission([("08/000001", np.arange(5))], tmp_path, "valid")
         file = tmp_path / "sequences" / "08" / "predictions" / "000001.label"
