@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from xmodal_core.datasets._files import read_bytes
+from xmodal_core.datasets._waymo_classes import BOXES
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.metrics import _wire as wire
 from xmodal_core.metrics.base import Detections, Truth, labels_as, write_whole
 
-CLASSES = ("vehicle", "pedestrian", "sign", "cyclist")
-"""In the order of ``Label.Type``, which counts from 1."""
+CLASSES = BOXES[1:]
+"""In the order of ``Label.Type``, which counts from 1; 0 is unknown."""
 
 # Field numbers.
 OBJECTS, RESULTS = 1, 11

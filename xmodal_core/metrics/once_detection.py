@@ -19,6 +19,7 @@ import numpy as np
 
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets._files import read_text
+from xmodal_core.datasets._once_file import CLASSES
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry_boxes import Overlaps, box_rows, overlaps_3d
 from xmodal_core.metrics.base import (
@@ -37,9 +38,9 @@ from xmodal_core.units.compiled import compiled
 if TYPE_CHECKING:
     from xmodal_core.datasets.base import Dataset
 
-CLASSES = ("Car", "Bus", "Truck", "Pedestrian", "Cyclist")
 GROUPS = ("Vehicle", "Pedestrian", "Cyclist")
-GROUP_OF = np.array([0, 0, 0, 1, 2])
+GROUP_OF = np.array([GROUPS.index(name) if name in GROUPS else 0 for name in CLASSES])
+"""Cars, buses and trucks are vehicles."""
 LEAST_IOU = {"Vehicle": 0.7, "Pedestrian": 0.3, "Cyclist": 0.5}
 """The IoU in space above which a prediction may match a label."""
 DISTANCES = {"": (0.0, np.inf), " [0, 30)": (0.0, 30.0), " [30, 50)": (30.0, 50.0), " [50, inf)": (50.0, np.inf)}
@@ -130,7 +131,7 @@ class OnceDetection(DetectionProtocol):
         """See ``DetectionProtocol``."""
         try:
             found = [(_name_of(entry), _detections_of(entry)) for entry in json.loads(read_text(path))]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             what = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise DataError(f"{path} is no ONCE detection result: {what}", "write it anew") from None
         frames: dict[str, Detections] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.xmodal_core.metrics.traffic import ONCE, traffic
+from tests.xmodal_core.metrics.traffic import ONCE, as_found, traffic
+from xmodal_core.datasets import open_dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry_boxes import box_rows, iou_3d
 from xmodal_core.metrics.base import Detections, Truth
@@ -32,8 +34,8 @@ def precisions(
 
 
 def test_equals_the_official_tool() -> None:
-    """``once_golden.json`` holds what the evaluation of once_devkit (commit 7488a6f) says of these boxes: its Python
-    steps as they are, its overlap kernel for graphics cards run in 32-bit floats on a CPU."""
+    """``once_golden.json`` holds what once_devkit's evaluation (commit 7488a6f) says of these boxes. It was made with a
+    transcription of its steps that runs on a CPU, the overlap kernel in 32-bit floats as on a graphics card."""
     predictions, truth = traffic(ONCE, frames=30, boxes=20, seed=4, name="000027/{}")
     golden = json.loads(Path(__file__).with_name("once_golden.json").read_text())
     result = OnceDetection().evaluate(predictions, truth, "val")
@@ -89,7 +91,7 @@ def _prepared(
             if not within[0] <= np.sqrt((centre**2).sum()) < within[1]:
                 names.append("ignored")
             else:
-                names.append("counts" if CLASSES[number] in GROUPS[group] else "other")
+                names.append("counts" if boxes.classes[number] in GROUPS[group] else "other")
         return names
 
     return overlap > LEAST[group], roles(labels), roles(found), np.column_stack([found.score, *overlap])
@@ -150,8 +152,7 @@ def scene(count: int, **changes: Any) -> tuple[dict[str, Detections], dict[str, 
         label=np.zeros(count, dtype=np.int64),
         classes=CLASSES,
     )
-    found = Detections(truth.centre, truth.size, truth.yaw, truth.label, CLASSES, score=np.full(count, 0.9))
-    return {FRAME: replace(found, **changes)}, {FRAME: truth}
+    return {FRAME: replace(as_found(truth), **changes)}, {FRAME: truth}
 
 
 class TestRules:
@@ -177,7 +178,7 @@ class TestRules:
                 assert precisions(turned, truth, rotation)["Vehicle"] == pytest.approx(hits * hits / 9, abs=0.1)
 
     def test_cars_buses_and_trucks_are_vehicles(self) -> None:
-        predictions, truth = scene(3, label=np.array([2, 0, 1]))
+        predictions, truth = scene(3, label=np.array([1, 0, 2]))
         assert precisions(predictions, truth)["Vehicle"] == 1.0
         predictions, truth = scene(3, label=np.array([3, 0, 1]))
         assert precisions(predictions, truth)["Vehicle"] < 0.7
@@ -218,6 +219,16 @@ class TestRules:
             precisions({FRAME: replace(predictions[FRAME], score=np.array([0.5, np.nan]))}, truth)
 
 
+def test_labels_come_from_the_sequence_files(example_root: Callable[[str], Path]) -> None:
+    """The official tool asks for every labelled box, however few points it has."""
+    dataset = open_dataset("once", example_root("once"))
+    truth = OnceDetection().truth(dataset)
+    assert list(truth) == [dataset.name(index) for index in range(len(dataset))]
+    assert all(labels.points is None for labels in truth.values())
+    found = {name: as_found(labels) for name, labels in truth.items()}
+    assert OnceDetection().evaluate(found, truth, "train").parts["Vehicle"]["AP"] == 1.0
+
+
 # ---- The file
 
 
@@ -229,7 +240,7 @@ class TestTheFile:
             {
                 "sequence_id": "000027",
                 "frame_id": "1616100800400",
-                "name": ["Bus", "Pedestrian"],
+                "name": ["Truck", "Pedestrian"],
                 "boxes_3d": [[5.0, 0.0, 0.0, 3.0, 1.5, 1.5, 0.5], [9.0, 0.0, 0.0, 3.0, 1.5, 1.5, -0.5]],
                 "score": [0.9, 0.9],
             },
@@ -242,8 +253,10 @@ class TestTheFile:
         again = OnceDetection().read_submission(tmp_path / "r.json")
         assert list(again) == list(predictions)
         for name, found in predictions.items():
-            for field in ("centre", "size", "yaw", "label", "score"):
+            for field in ("centre", "size", "yaw", "score"):
                 np.testing.assert_array_equal(getattr(again[name], field), getattr(found, field))
+            kinds = [[of.classes[label] for label in of.label] for of in (again[name], found)]
+            assert kinds[0] == kinds[1]
 
     @pytest.mark.parametrize(
         ("content", "words"),
@@ -258,6 +271,7 @@ class TestTheFile:
                 "1 names, 1 boxes and 0 scores",
             ),
             ('[{"frame_id": "1", "name": ["Car"], "boxes_3d": [[1,2,3,4,5,6,7]], "score": ["high"]}]', "high"),
+            (f'[{{"frame_id": "1", "name": ["Car"], "boxes_3d": [[1,2,3,4,5,6,7]], "score": [{10**400}]}}]', "float"),
             (
                 '[{"frame_id": "1", "name": [], "boxes_3d": [], "score": []},'
                 '{"frame_id": "1", "name": [], "boxes_3d": [], "score": []}]',
@@ -270,6 +284,25 @@ class TestTheFile:
         with pytest.raises(DataError, match=words) as caught:
             OnceDetection().read_submission(tmp_path / "r.json")
         assert "r.json" in caught.value.message
+
+    @given(data=st.data())
+    @settings(max_examples=100, deadline=None)
+    def test_a_file_damaged_anywhere_is_read_or_named(
+        self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        file = tmp_path_factory.mktemp("damaged") / "r.json"
+        OnceDetection().write_submission(scene(2)[0], file)
+        content = bytearray(file.read_bytes())
+        for _ in range(data.draw(st.integers(1, 3))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.sampled_from(b'[]{}",:0.e-nul\xff'))
+        file.write_bytes(content)
+        try:
+            OnceDetection().read_submission(file)
+        except DataError as caught:
+            error: DataError | None = caught
+        else:
+            error = None
+        assert error is None or str(file) in error.message
 
     def test_an_unknown_class_is_refused(self, tmp_path: Path) -> None:
         predictions, _ = scene(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from tests.xmodal_core.metrics.traffic import WAYMO, traffic
+from tests.xmodal_core.metrics.traffic import WAYMO, as_found, traffic
+from xmodal_core.datasets import open_dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry_boxes import box_rows, iou_3d
 from xmodal_core.metrics._best_matching import matched_sums
@@ -155,7 +157,7 @@ def scene(count: int, **changes: Any) -> tuple[dict[str, Detections], dict[str, 
         label=np.zeros(count, dtype=np.int64),
         classes=CLASSES,
     )
-    found = Detections(truth.centre, truth.size, truth.yaw, truth.label, CLASSES, score=np.full(count, 0.9))
+    found = as_found(truth)
     of_truth = {name: value for name, value in changes.items() if name in ("points", "difficulty")}
     rest = {name: value for name, value in changes.items() if name not in of_truth}
     return {FRAME: replace(found, **rest)}, {FRAME: replace(truth, **of_truth)}
@@ -257,6 +259,19 @@ class TestRules:
             figures(predictions, truth)
         result = WaymoDetection(WaymoConfig(missing_frames="empty")).evaluate(predictions, truth, "val")
         assert result.parts["vehicle"]["AP_L1"] == pytest.approx(0.5)
+
+
+def test_labels_come_with_points_and_difficulty_and_without_a_sweep(
+    example_root: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = open_dataset("waymo", example_root("waymo"))
+    monkeypatch.setattr(type(dataset), "_read", None)
+    truth = WaymoDetection().truth(dataset)
+    assert list(truth) == [dataset.name(index) for index in range(len(dataset))]
+    assert all(labels.points is not None and labels.difficulty is not None for labels in truth.values())
+    found = {name: as_found(labels) for name, labels in truth.items()}
+    parts = figures(found, truth)
+    assert parts["vehicle"]["APH_L2"] == parts["pedestrian"]["APH_L2"] == pytest.approx(1.0)
 
 
 # ---- The file

@@ -51,6 +51,13 @@ def traffic(
     return predictions, truth
 
 
+def as_found(labels: Truth) -> Detections:
+    """Every label found exactly, with score 0.9."""
+    return Detections(
+        labels.centre, labels.size, labels.yaw, labels.label, labels.classes, score=np.full(len(labels), 0.9)
+    )
+
+
 def _labels(rng: np.random.RandomState, kinds: tuple[Kind, ...], count: int) -> Truth:
     label = rng.choice(len(kinds), count, p=[kind.share for kind in kinds])
     away, bearing = rng.uniform(3, 75, count), rng.uniform(-np.pi, np.pi, count)
