@@ -182,22 +182,10 @@ class _Boxes(NamedTuple):
 
     @classmethod
     def gather(cls, frames: list[_Boxes]) -> _Boxes:
-        """One after the other, numbered by their place in the list."""
-        columns = [np.concatenate(column) for column in zip(*frames, strict=True)] if frames else list(_NOTHING)
+        """One after the other, numbered by their place in the list, which has one at least."""
+        columns = [np.concatenate(column) for column in zip(*frames, strict=True)]
         columns[0] = np.repeat(np.arange(len(frames)), [len(boxes.frame) for boxes in frames])
         return cls(*columns)
-
-
-_NOTHING = _Boxes(
-    frame=np.zeros(0, dtype=np.int64),
-    label=np.zeros(0, dtype=np.int64),
-    centre=np.zeros((0, 3)),
-    size=np.zeros((0, 3)),
-    yaw=np.zeros(0),
-    velocity=np.zeros((0, 2)),
-    attribute=np.zeros(0, dtype=np.str_),
-    score=np.zeros(0),
-)
 
 
 def _require_valid(name: str, found: Detections) -> None:
@@ -228,7 +216,8 @@ def _counted(boxes: Detections | Truth, truth: Truth) -> _Boxes:
     velocity = boxes.velocity if boxes.velocity is not None else np.full((count, 2), unknown)
     attribute = boxes.attribute if boxes.attribute is not None else np.full(count, "", dtype=np.str_)
     score = boxes.score if isinstance(boxes, Detections) else np.zeros(count)
-    columns = (label, label, boxes.centre, boxes.size, boxes.yaw, velocity, attribute, score)
+    frame = np.zeros(count, dtype=np.int64)  # numbered when all are gathered
+    columns = (frame, label, boxes.centre, boxes.size, boxes.yaw, velocity, attribute, score)
     return _Boxes(*(column[kept] for column in columns))
 
 
@@ -255,7 +244,7 @@ class _Pairs(NamedTuple):
 
 def _candidates(found: _Boxes, labels: _Boxes) -> _Pairs:
     """All pairs that the widest of ``MATCH_DISTANCES`` allows."""
-    frames = int(max(found.frame.max(initial=-1), labels.frame.max(initial=-1))) + 1
+    frames = int(max(found.frame.max(initial=0), labels.frame.max(initial=0))) + 1
     first = np.searchsorted(found.frame, np.arange(frames + 1))
     second = np.searchsorted(labels.frame, np.arange(frames + 1))
     rows: list[_Pairs] = []
@@ -266,8 +255,6 @@ def _candidates(found: _Boxes, labels: _Boxes) -> _Pairs:
         near = (away < max(MATCH_DISTANCES)) & (found.label[a, None] == labels.label[None, b])
         i, j = np.nonzero(near)
         rows.append(_Pairs(i + a.start, j + b.start, away[i, j]))
-    if not rows:
-        return _Pairs(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
     return _Pairs(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 
