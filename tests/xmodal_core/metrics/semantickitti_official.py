@@ -3,6 +3,10 @@
 ``python tests/xmodal_core/metrics/semantickitti_official.py CHECKOUT`` with a checkout of semantic-kitti-api runs its
 ``evaluate_semantics.py`` and writes ``semantickitti_golden.json`` beside this file. The tests make the same files again
 and compare. RandomState draws the same numbers in every version of NumPy.
+
+The values kept were computed by the code of ``evaluate_semantics.py`` and ``auxiliary/np_ioueval.py`` copied without
+what they print and the torch backend, with the label numbers of ``config/semantic-kitti.yaml`` as a fork has it; an
+untouched checkout has not been run.
 """
 
 from __future__ import annotations
