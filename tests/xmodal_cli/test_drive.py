@@ -122,6 +122,14 @@ def test_a_folder_within_a_data_set_is_enough(example_root: Root) -> None:
     assert recognise(example_root("nuscenes") / "v1.0-mini") == "nuscenes"
 
 
+def test_a_download_without_its_pictures_is_known_too(example_copy: Root) -> None:
+    root = example_copy("nuscenes")
+    shutil.rmtree(root / "samples" / "CAM_FRONT")
+    for file in root.glob("samples/CAM_*/*.jpg"):
+        file.unlink()
+    assert recognise(root) == "nuscenes"
+
+
 def test_a_folder_of_nothing_or_of_several_is_refused_with_the_candidates(tmp_path: Path, example_root: Root) -> None:
     with pytest.raises(InputError, match=r"holds none of the data sets.*folder, .*nuscenes.*calibration\.yaml"):
         open_from_options(root=tmp_path)

@@ -9,9 +9,9 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from xmodal_core.conversion.folder import FolderTarget
 from xmodal_core.conversion.nuscenes import NuScenesTarget
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError, RunError
+from xmodal_core.types import Frame
 
 TARGETS: dict[str, type[Target]] = {target.name: target for target in (NuScenesTarget, FolderTarget)}
 NOTES, JOB, STATE, LOCK = ".notes", ".job.json", ".state.json", ".lock"
@@ -53,6 +54,7 @@ def convert(
     numbers: Sequence[int],
     *,
     skip_bad: bool = False,
+    rename: Mapping[str, str] | None = None,
     on_frame: Callable[[int], None] = lambda done: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Converted:
@@ -63,6 +65,7 @@ def convert(
         to: one of ``TARGETS``.
         out: a folder that is not there yet.
         numbers: of the frames, ascending.
+        rename: other names for classes of boxes and points.
         skip_bad: leave damaged frames out; else the first one ends it, and what is done is kept.
         on_frame: told how many are done.
         stop: asked before each frame.
@@ -80,8 +83,10 @@ def convert(
     try:
         making.mkdir(parents=True, exist_ok=True)
         with _locked(making):
-            _same_job(making, _job(dataset, name, to, numbers))
-            done = _frames(dataset, TARGETS[to](source), making, numbers, skip_bad, on_frame, stop)
+            _same_job(making, {**_job(dataset, name, to, numbers), "rename": dict(rename or {})})
+            done = _frames(
+                Renamed(dataset, rename or {}), TARGETS[to](source), making, numbers, skip_bad, on_frame, stop
+            )
             if done.interrupted:
                 return done
             rows = [_read_note(making, number) for number in numbers]
@@ -110,8 +115,29 @@ def refuse_existing(out: Path) -> None:
         raise InputError(f"{out} is there already", "name a folder that is not there yet with --out, or remove it")
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """Frames of ``dataset`` whose classes have other names."""
+
+    dataset: Dataset
+    names: Mapping[str, str]
+
+    def frame(self, number: int) -> Frame:
+        """Frame ``number``; see ``Dataset.frame``."""
+        frame = self.dataset.frame(number)
+        boxes, semantic = frame.boxes, frame.semantic
+        return replace(
+            frame,
+            boxes=None if boxes is None else replace(boxes, classes=self._of(boxes.classes)),
+            semantic=None if semantic is None else replace(semantic, classes=self._of(semantic.classes)),
+        )
+
+    def _of(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self.names.get(name, name) for name in classes)
+
+
 def _frames(
-    dataset: Dataset,
+    frames: Renamed,
     target: Target,
     making: Path,
     numbers: Sequence[int],
@@ -132,7 +158,7 @@ def _frames(
             done.interrupted = True
             return done
         try:
-            _write(dataset, target, making, Place(number, scenes[dataset.scene(number)]))
+            _write(frames, target, making, Place(number, scenes[frames.dataset.scene(number)]))
         except DataError as error:
             if not skip_bad:
                 raise DataError(
@@ -150,8 +176,8 @@ def _frames(
     return done
 
 
-def _write(dataset: Dataset, target: Target, making: Path, place: Place) -> None:
-    frame = dataset.frame(place.number)
+def _write(frames: Renamed, target: Target, making: Path, place: Place) -> None:
+    frame = frames.frame(place.number)
     if not (making / STATE).exists():
         _put(making / STATE, target.begin(frame))
     row = target.write(making, place, frame, _read(making / STATE))

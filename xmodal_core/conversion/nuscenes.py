@@ -14,7 +14,7 @@ import numpy as np
 
 from xmodal_core import geometry
 from xmodal_core.conversion.base import Place, Row, Target, encoded, listed, original, put
-from xmodal_core.datasets._nuscenes_classes import DETECTION, SEGMENTATION, SEGMENTATION_OF
+from xmodal_core.datasets._nuscenes_classes import DETECTION, SEGMENTATION_OF
 from xmodal_core.datasets._nuscenes_tables import CAMERAS, LIDAR
 from xmodal_core.datasets._nuscenes_write import CATEGORIES, Calibration, Drive, Scene, write_tables
 from xmodal_core.errors import InputError
@@ -31,6 +31,7 @@ FINE = {coarse: fine for fine, coarse in reversed(SEGMENTATION_OF.items())} | {"
 LIDAR_TURN = geometry.rotation_z(-np.pi / 2)
 """From the LiDAR (y forward) to the car (x forward)."""
 
+IGNORE, NOISE = "ignore", "noise"
 MAP = "maps/none.png"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -84,7 +85,6 @@ class NuScenesTarget(Target):
             "cameras": {},
             "boxes": [] if frame.boxes is None else self._boxes(frame.boxes, frame.points, place, notes),
             "labelled": frame.semantic is not None,
-            "foreign": [],
             "notes": notes,
         }
         for camera in frame.cameras:
@@ -102,8 +102,7 @@ class NuScenesTarget(Target):
                 "lidar_to_camera": listed(camera.lidar_to_camera @ geometry.invert(self.turn)),
             }
         if frame.semantic is not None:
-            labels, row["foreign"] = self._labels(frame.semantic, notes)
-            put(folder / self._drive([], []).labels_file(row), labels)
+            put(folder / self._drive([], []).labels_file(row), self._labels(frame.semantic, notes))
         return row
 
     def finish(self, folder: Path, rows: Sequence[Row], state: Mapping[str, Any]) -> None:
@@ -112,9 +111,8 @@ class NuScenesTarget(Target):
         calibrations: dict[tuple[Any, ...], Calibration] = {}
         records = [self._record(row, calibrations) for row in rows]
         self._times(rows, records)
-        foreign: list[str] = max((row["foreign"] for row in rows), key=len, default=[])
         boxes = dict.fromkeys(box["category"] for row in rows for box in row["boxes"])
-        categories = dict.fromkeys([*CATEGORIES, *foreign, *boxes])
+        categories = dict.fromkeys([*CATEGORIES, *boxes])
         write_tables(folder, self._drive(list(calibrations.values()), list(categories)), records)
         (folder / MAP).parent.mkdir(parents=True, exist_ok=True)
         Pictures.fromarray(np.zeros((16, 16), dtype=np.uint8)).save(folder / MAP)  # no road is known; the devkit asks
@@ -164,7 +162,7 @@ class NuScenesTarget(Target):
             name = boxes.classes[label]
             category = FINE[name] if name in DETECTION else name
             if category not in CATEGORIES:
-                notes.append(f"boxes of class '{name}' keep that name, which is none of nuScenes'")
+                notes.append(f"boxes of class '{name}' keep that name: nuScenes has none such; name one with --rename")
             track = int(boxes.track[number])
             inside = boxes.points[number] if boxes.points is not None else -1
             if inside < 0:
@@ -185,21 +183,18 @@ class NuScenesTarget(Target):
             )
         return rows
 
-    def _labels(self, semantic: Semantic, notes: list[str]) -> tuple[bytes, list[str]]:
-        """The labels' bytes, and the classes that nuScenes has no category for, numbered behind its own."""
-        foreign = [name for name in semantic.classes if name not in SEGMENTATION and name not in CATEGORIES]
-        if len(CATEGORIES) + len(foreign) > 256:
-            raise InputError("there are more classes of points than a byte can tell apart", "convert to folder")
-        places = {name: place for place, name in enumerate([*CATEGORIES, *foreign])}
-        fine = [FINE.get(name, "noise" if name == "ignore" else name) for name in semantic.classes]
-        used = np.unique(semantic.label).tolist()
+    def _labels(self, semantic: Semantic, notes: list[str]) -> bytes:
+        """A byte for each point, by the category's place."""
+        fine = [FINE.get(name, name) for name in semantic.classes]
+        unknown = {name for name in fine if name not in CATEGORIES}
+        used = set(np.unique(semantic.label).tolist())
         notes += [
-            f"points of class '{semantic.classes[label]}' keep that name, which readers of nuScenes ignore"
-            for label in used
-            if semantic.classes[label] in foreign
+            f"points of class '{name}' are written as noise: nuScenes has no such class; name one with --rename"
+            for label, name in enumerate(semantic.classes)
+            if label in used and fine[label] in unknown and name != IGNORE
         ]
-        lookup = np.array([places[name] for name in fine], dtype=np.uint8)
-        return lookup[semantic.label].tobytes(), foreign
+        places = [CATEGORIES.index(NOISE if name in unknown else name) for name in fine]
+        return np.array(places, dtype=np.uint8)[semantic.label].tobytes()
 
     def _record(self, row: Row, calibrations: dict[tuple[Any, ...], Calibration]) -> Row:
         """The notes that the tables are made from. A camera is mounted where its first frame of the scene has it; what

@@ -203,6 +203,8 @@ def write_tables(folder: Path, drive: Drive, records: Sequence[Row]) -> None:
     rows["scene"], rows["sample"] = _scenes(drive, ordered)
     rows["ego_pose"], rows["sample_data"] = _files(drive, ordered)
     rows["instance"], rows["sample_annotation"] = _annotations(drive, ordered)
+    if not rows["lidarseg"]:
+        del rows["lidarseg"]  # the devkit takes an empty table for a promise of labels
     tables = folder / drive.version
     tables.mkdir(parents=True, exist_ok=True)
     for name, table in rows.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -26,20 +26,31 @@ def recognise(root: Path) -> str:
     kinds = dict(_readers())
     place = root.expanduser().resolve()
     for depth in range(min(DEEPEST, len(place.parts) - 1) + 1):
-        found = [name for name, kind in kinds.items() if _matches(place, depth, kind)]
-        # One whose class extends another's is the more special of the two.
-        found = [name for name in found if not any(_extends(kinds[other], kinds[name]) for other in found)]
+        found = _most_special({name: kind for name, kind in kinds.items() if _matches(place, depth, kind)})
         if len(found) == 1:
             return found[0]
         if found:
             raise InputError(
                 f"{root} may be of several data sets: {', '.join(found)}", f"choose one with --dataset {found[0]}"
             )
+    if (nearest := _nearest(place, kinds)) is not None:
+        return nearest
     raise InputError(
         f"{root} holds none of the data sets that are known: {', '.join(kinds)}",
         f"choose one with --dataset NAME, to be told what is missing; your own sensor: --dataset folder, "
         f"{kinds['folder'].expected() if 'folder' in kinds else ''}",
     )
+
+
+def _nearest(place: Path, kinds: Mapping[str, type[Dataset]]) -> str | None:
+    """The one data set more than half of whose needed files are there: a download without pictures, say."""
+    shares: dict[str, float] = {}
+    for name, kind in kinds.items():
+        patterns = required(kind)
+        shares[name] = sum(_any(place, pattern) for pattern in patterns) / max(len(patterns), 1)
+    most = max(shares.values(), default=0.0)
+    best = _most_special({name: kinds[name] for name, share in shares.items() if share == most})
+    return best[0] if most > 0.5 and len(best) == 1 else None
 
 
 def _readers() -> Iterator[tuple[str, type[Dataset]]]:
@@ -48,8 +59,13 @@ def _readers() -> Iterator[tuple[str, type[Dataset]]]:
             yield name, plugins.load(plugins.DATASET, name)
 
 
-def _extends(one: type[Dataset], other: type[Dataset]) -> bool:
-    return one is not other and issubclass(one, other)
+def _most_special(kinds: Mapping[str, type[Dataset]]) -> list[str]:
+    """The names of ``kinds`` without those whose class another one's extends."""
+    return [
+        name
+        for name, kind in kinds.items()
+        if not any(other is not kind and issubclass(other, kind) for other in kinds.values())
+    ]
 
 
 def required(kind: type[Dataset]) -> list[str]:

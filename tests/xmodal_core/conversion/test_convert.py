@@ -141,7 +141,32 @@ def test_what_the_format_cannot_hold_is_told(example_root: Root, tmp_path: Path)
     notes = convert(source("folder", example_root("folder")), "nuscenes", tmp_path / "out", range(2)).notes
     assert notes["the ring of each point is not known: written as 0"] == 2
     assert notes["pictures were undistorted"] == 2
-    assert any("points of class 'wall' keep that name" in note for note in notes)
+    assert any("points of class 'wall' are written as noise" in note for note in notes)
+
+
+@pytest.mark.parametrize("to", ["nuscenes", "folder"])
+def test_classes_are_renamed(to: str, example_root: Root, tmp_path: Path) -> None:
+    dataset = source("kitti_object", example_root("kitti_object"))
+    names = {"Car": "car", "Truck": "car", "Pedestrian": "pedestrian"}
+    done = convert(dataset, to, tmp_path / "out", range(2), rename=names)
+    assert not any("boxes of class" in note for note in done.notes)
+    back, frame = open_dataset(to, tmp_path / "out").frame(0).boxes, dataset.frame(0).boxes
+    assert back is not None
+    assert frame is not None
+    found = sorted(back.classes[label] for label in back.label)
+    assert found == sorted(names[frame.classes[label]] for label in frame.label)
+
+
+def test_labels_of_points_are_renamed_to_those_of_nuscenes(example_root: Root, tmp_path: Path) -> None:
+    dataset = source("folder", example_root("folder"))
+    names = {"ground": "driveable_surface", "wall": "manmade", "object": "vehicle.car"}
+    convert(dataset, "nuscenes", tmp_path / "out", range(2), rename=names)
+    back, frame = open_dataset("nuscenes", tmp_path / "out").frame(1).semantic, dataset.frame(1).semantic
+    assert back is not None
+    assert frame is not None
+    words = {"ignore": "ignore", "ground": "driveable_surface", "wall": "manmade", "object": "car"}
+    lookup = np.array([back.classes.index(words[name]) for name in frame.classes])
+    np.testing.assert_array_equal(back.label, lookup[frame.label])
 
 
 def test_undistorted_pictures_show_points_where_a_pinhole_does(example_root: Root, tmp_path: Path) -> None:
@@ -227,4 +252,5 @@ def test_the_command_converts_and_tells(example_root: Root, tmp_path: Path) -> N
     assert (told["frames"], told["skipped"]) == (2, [])
     assert run(["data", "check", "--root", str(tmp_path / "out")]) == 0
     assert run(words) == 2
+    assert run([*words, "--rename", "Cat=car"]) == 2
     assert run([*words[:-3], "kitti", "--out", str(tmp_path / "x")]) == 2

@@ -11,6 +11,7 @@ from xmodal_cli.options import Assignments, Cameras, ConfigFile, DatasetName, Js
 
 if TYPE_CHECKING:
     from xmodal_core.conversion.convert import Converted
+    from xmodal_core.datasets.base import Dataset
 
 
 def convert(
@@ -23,6 +24,10 @@ def convert(
     frame: Annotated[
         str, typer.Option("--frame", metavar="K", help="Only these: one, or a range, 0:40 or 0:400:10. Default: all.")
     ] = ":",
+    rename: Annotated[
+        list[str] | None,
+        typer.Option("--rename", metavar="A=B", help="Call a class differently, e.g. Car=car; may be repeated."),
+    ] = None,
     skip_bad: SkipBad = False,
     config: ConfigFile = None,
     assignments: Assignments = None,
@@ -48,6 +53,7 @@ def convert(
     with patience("opening"):
         opened = open_from_options(dataset, root, split, config, assignments, cameras=cameras)
     numbers = frame_numbers(frame, len(opened))
+    renamed = _renamed(opened, rename or [])
     with progress() as bar, stop_when_asked() as stop:
         task = bar.add_task(f"to {to}", total=len(numbers), note="")
         done = conversion.convert(
@@ -56,6 +62,7 @@ def convert(
             out,
             numbers,
             skip_bad=skip_bad,
+            rename=renamed,
             on_frame=lambda count: bar.update(task, completed=count),
             stop=stop,
         )
@@ -69,6 +76,24 @@ def convert(
         print_json({**told, "skipped": skipped, "notes": done.notes})
     else:
         _report(done, to, out)
+
+
+def _renamed(dataset: Dataset, texts: list[str]) -> dict[str, str]:
+    """The pairs that ``--rename`` names, each of a class that there is."""
+    from xmodal_core.errors import InputError, known_names
+
+    if not texts:
+        return {}
+    known = list(dict.fromkeys(name for names in dataset.label_classes().values() for name in names))
+    pairs = {}
+    for text in texts:
+        old, equals, new = text.partition("=")
+        if not equals or not new:
+            raise InputError(f"cannot read --rename '{text}'", "write it as OLD=NEW, e.g. Car=car")
+        if old not in known:
+            raise InputError(f"there is no class '{old}' to rename", known_names(known, old))
+        pairs[old] = new
+    return pairs
 
 
 def _report(done: Converted, to: str, out: Path) -> None:
