@@ -143,13 +143,20 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Semantic:
-    """A class for each point: ``label`` (N,) int64 into ``classes``; class 0 is "ignore"."""
+    """A class for each point: ``label`` (N,) int64 into ``classes``; class 0 is "ignore".
+
+    ``instance`` (N,) int64, where the data set tells objects apart: the same number for all points of one object, in
+    all frames of a scene; -1 for points of none. None: it does not.
+    """
 
     label: Ints
     classes: tuple[str, ...]
+    instance: Ints | None = None
 
     def __post_init__(self) -> None:
         _check("label", self.label, (None,), np.int64)
+        if self.instance is not None:
+            _check("instance", self.instance, self.label.shape, np.int64)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,9 @@ from xmodal_core.types import Camera, Doubles, Frame, Ints, Semantic, Sensor
 __all__ = ["SemanticKitti", "SemanticKittiConfig", "example"]
 
 CAMERAS = {"image_2": "P2", "image_3": "P3"}
+THINGS = SEGMENTATION.index("motorcyclist")
+"""Classes 1 to this one are of things, objects that are told apart in the panoptic benchmark; the others are stuff."""
+
 PERIOD = 0.1
 """Seconds from scan to scan, for sequences without times.txt."""
 
@@ -119,7 +122,7 @@ class SemanticKitti(Dataset):
         sequence, number = self._frames[index]
         values = read_rows(sequence.sweep(number), _kitti.COLUMNS)
         kept = plausible_rows(values)
-        label = sequence.labels(number, len(values))
+        labels = sequence.labels(number, len(values))
         return Frame(
             name=self.name(index),
             scene=sequence.name,
@@ -129,7 +132,7 @@ class SemanticKitti(Dataset):
             sensor=self.sensor,
             cameras=sequence.cameras(number),
             pose=sequence.pose(number),
-            semantic=None if label is None else Semantic(label[kept], SEGMENTATION),
+            semantic=None if labels is None else Semantic(labels[0][kept], SEGMENTATION, labels[1][kept]),
         )
 
 
@@ -156,8 +159,8 @@ class _Sequence:
         file = self.folder / "times.txt"
         return float(_row(self._times, number, file)[0]) if file.exists() else number * PERIOD
 
-    def labels(self, number: int, count: int) -> Ints | None:
-        """(count,) the class of each point; None for a sequence without labels."""
+    def labels(self, number: int, count: int) -> tuple[Ints, Ints] | None:
+        """(count,) the class and the instance of each point; None for a sequence without labels."""
         folder = self.folder / "labels"
         return read_label_file(folder / f"{number:06d}.label", count) if folder.is_dir() else None
 
@@ -210,9 +213,11 @@ class _Sequence:
         return _table(self.folder / "poses.txt", 12)
 
 
-def read_label_file(file: Path, count: int) -> Ints:
-    """The classes, numbers of ``SEGMENTATION``, of a .label file for ``count`` points: (count,). The upper half of each
-    uint32, which numbers instances, is left out.
+def read_label_file(file: Path, count: int) -> tuple[Ints, Ints]:
+    """The classes, numbers of ``SEGMENTATION``, and the instances of a .label file for ``count`` points, each (count,).
+
+    The lower half of each uint32 is the class, the upper half numbers the objects of one class in a sequence, 0 where
+    they are not told apart. An instance here is unique among all classes, and -1 for all but ``THINGS``.
 
     Raises:
         DataError: the file is missing, empty, made for another number of points, or holds a number that SemanticKITTI
@@ -221,11 +226,13 @@ def read_label_file(file: Path, count: int) -> Ints:
     content = read_bytes(file)
     if len(content) != 4 * count:
         raise DataError(f"{file} holds {len(content)} bytes, not 4 for each of {count} points", FETCH_AGAIN)
-    raw = np.frombuffer(content, dtype="<u4") & 0xFFFF
-    label: Ints = class_of_label()[raw]
+    whole = np.frombuffer(content, dtype="<u4").astype(np.int64)
+    raw, number = whole & 0xFFFF, whole >> 16
+    label = class_of_label()[raw]
     if (label < 0).any():
         raise DataError(f"{file} holds label {raw[np.argmin(label)]}, which SemanticKITTI does not have", FETCH_AGAIN)
-    return label
+    told_apart = (number > 0) & (label > 0) & (label <= THINGS)
+    return label, np.where(told_apart, number * len(SEGMENTATION) + label, -1)
 
 
 def find_sequences(root: Path, hint: str) -> list[Path]:

@@ -15,6 +15,8 @@ from xmodal_core.types import Boxes, Floats, Frame, Ints, Pooling
 class FrameLabels:
     """The labels of one frame, point by point; ``of`` makes them once, and all that judges units takes them.
 
+    A frame without boxes whose per-point labels tell objects apart has these in the place of boxes.
+
     Args:
         object: (N,) int64 number of the box that each point lies in, the smallest one where there are several; -1.
         cls: (N,) int64 class of each point by the per-point labels, -1 where they ignore it; None without such labels.
@@ -32,7 +34,14 @@ class FrameLabels:
     @classmethod
     def of(cls, frame: Frame) -> FrameLabels:
         """The labels of ``frame``; empty ones where it has none."""
-        boxes = frame.boxes
+        semantic, boxes = frame.semantic, frame.boxes
+        classes = None if semantic is None else np.where(semantic.label > 0, semantic.label, -1)
+        if boxes is None and semantic is not None and semantic.instance is not None:
+            numbers, first, thing = np.unique(semantic.instance, return_index=True, return_inverse=True)
+            none = int((numbers < 0).sum())  # the lowest numbers are those of points in no object
+            owner = np.maximum(thing.reshape(-1).astype(np.int64) - none, -1)
+            point = np.argsort(owner, kind="stable")[(owner < 0).sum() :]
+            return cls(owner, classes, owner[point], point, semantic.label[first[none:]])
         count = 0 if boxes is None else len(boxes)
         inside = [] if boxes is None else points_in_boxes(frame.points, boxes)
         box = np.repeat(np.arange(count), [len(points) for points in inside])
@@ -41,11 +50,7 @@ class FrameLabels:
         if boxes is not None:
             for number in np.argsort(-boxes.size.prod(axis=1), kind="stable"):
                 owner[inside[number]] = number
-        classes = None
-        if frame.semantic is not None:
-            classes = np.where(frame.semantic.label > 0, frame.semantic.label, -1)
-        none = np.zeros(0, dtype=np.int64)
-        return cls(owner, classes, box, point, none if boxes is None else boxes.label)
+        return cls(owner, classes, box, point, np.zeros(0, dtype=np.int64) if boxes is None else boxes.label)
 
     @property
     def boxes(self) -> int:

@@ -58,6 +58,31 @@ class TestLabels:
         assert frame.semantic.label.tolist() == [*wanted, 0]
         assert {"car", "person", "truck", "road", "building"} <= {frame.semantic.classes[k] for k in wanted}
 
+    def test_objects_are_told_apart_within_their_class(self, copy: Path, sequence: Path) -> None:
+        """As the panoptic benchmark does: things only, by class and number together, what moves with what stands."""
+        file = sequence / "labels" / "000000.label"
+        raw = np.zeros(file.stat().st_size // 4, dtype=np.uint32)
+        pairs = ((10, 1), (10, 1), (252, 1), (30, 1), (10, 2), (10, 0), (40, 1), (50, 3), (1, 4), (99, 5))
+        raw[: len(pairs)] = [kind | number << 16 for kind, number in pairs]
+        raw.tofile(file)
+        semantic = open_dataset(NAME, copy).frame(0).semantic
+        assert semantic is not None
+        assert semantic.instance is not None
+        found = semantic.instance.tolist()
+        assert found[0] == found[1] == found[2] >= 0
+        assert len({found[0], found[3], found[4]}) == 3
+        assert set(found[5:]) == {-1}
+
+    def test_an_object_keeps_its_number_through_the_sequence(self, root: Path) -> None:
+        numbers = []
+        for frame in open_dataset(NAME, root):
+            assert frame.semantic is not None
+            assert frame.semantic.instance is not None
+            cars = frame.semantic.label == frame.semantic.classes.index("car")
+            numbers.append(set(frame.semantic.instance[cars].tolist()))
+        assert numbers[0] == numbers[1]
+        assert len(numbers[0]) == 2
+
     def test_a_sequence_without_labels_has_none_and_says_so(self, copy: Path, sequence: Path) -> None:
         shutil.rmtree(sequence / "labels")
         dataset = open_dataset(NAME, copy)

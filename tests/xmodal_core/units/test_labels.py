@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,32 @@ def test_labels_of_points_and_units(seed: int, boxes: int, classes: int | None) 
         assert found.cls.tolist() == [-1 if k < 0 else frame.boxes.label[k] for k in found.object]
         assert found.has_classes == (boxes > 0)
     assert found.object.dtype == found.cls.dtype == np.int64
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(0, 5))
+def test_labelled_instances_stand_in_for_boxes(seed: int, points: int, objects: int) -> None:
+    rng = np.random.default_rng(seed)
+    numbers = rng.choice(1000, objects, replace=False).tolist()
+    kind = {number: int(rng.integers(1, 4)) for number in numbers}
+    instance = rng.choice([-1, *numbers], points).astype(np.int64)
+    label = np.array([kind.get(number, 0) for number in instance.tolist()], dtype=np.int64)
+    xyz = rng.uniform(-6, 6, (points, 3)).astype(np.float32)
+    semantic = Semantic(label, ("ignore", "car", "truck", "person"), instance)
+    labels = FrameLabels.of(Frame("f", "s", 0.0, xyz, {}, SENSOR, semantic=semantic))
+    there = sorted(set(instance.tolist()) - {-1})
+    assert labels.boxes == len(there)
+    assert labels.box_class.tolist() == [kind[number] for number in there]
+    assert labels.object.tolist() == [there.index(number) if number >= 0 else -1 for number in instance.tolist()]
+    pairs = [(place, point) for place, number in enumerate(there) for point in np.flatnonzero(instance == number)]
+    assert list(zip(labels.box.tolist(), labels.point.tolist(), strict=True)) == pairs
+
+
+def test_boxes_weigh_more_than_labelled_instances() -> None:
+    frame = random_frame(np.random.default_rng(0), 50, 3, 4)
+    assert frame.semantic is not None
+    told = replace(frame, semantic=replace(frame.semantic, instance=np.arange(50)))
+    assert FrameLabels.of(told).boxes == 3
+    np.testing.assert_array_equal(FrameLabels.of(told).object, FrameLabels.of(frame).object)
 
 
 def test_a_frame_without_labels_and_a_pooling_without_rows() -> None:
