@@ -137,8 +137,12 @@ class Component:
         self._check([column])
         with self._lock, self._faults():
             # One thread: the pool's would not live on in the processes of a loader.
-            table = self._parquet.read(columns=[column], use_threads=False)
-            return table.column(column)
+            found = self._parquet.read(columns=[column], use_threads=False).column(column)
+        if len(found) != self._parquet.metadata.num_rows:
+            raise DataError(
+                f"{self.file} is damaged: '{column}' has {len(found)} rows, not as many as others", FETCH_AGAIN
+            )
+        return found
 
     def _check(self, columns: Sequence[str]) -> None:
         for column in columns:

@@ -172,9 +172,13 @@ GROUND_CLASSES = frozenset(
         "driveable_flat",
         "other_flat",
         "ground",
+        "lane_marker",
+        "other_ground",
+        "walkable",
     ]
 )
-"""Classes that lie flat, by the last part of their name (nuScenes lidarseg, its 16 merged classes, SemanticKITTI)."""
+"""Classes that lie flat, by the last part of their name (nuScenes lidarseg, its 16 merged classes, SemanticKITTI,
+Waymo)."""
 
 
 def is_ground_class(name: str) -> bool:
