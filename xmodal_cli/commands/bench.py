@@ -95,20 +95,29 @@ def metrics(
         Path | None,
         typer.Option("--python", metavar="FILE", help="A Python interpreter that has nuscenes-devkit."),
     ] = None,
+    waymo_python: Annotated[
+        Path | None,
+        typer.Option("--waymo-python", metavar="FILE", help="A Python interpreter that has waymo-open-dataset."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Time the scoring of predictions beside nuscenes-devkit, on made-up boxes and points."""
+    """Time the scoring of predictions beside the official tools, on made-up boxes and points."""
     from xmodal_cli.console import err, print_json
     from xmodal_core.bench.metrics import bench_metrics
+    from xmodal_core.bench.overlaps import bench_overlaps
 
     with err.status("making predictions") as status:
-        bench = bench_metrics(
-            frames, boxes, repeat=repeat, python=python, on_step=lambda step: status.update(f"timing {step}")
-        )
+
+        def on_step(step: str) -> None:
+            status.update(f"timing {step}")
+
+        by_distance = bench_metrics(frames, boxes, repeat=repeat, python=python, on_step=on_step)
+        by_overlap = bench_overlaps(frames, boxes, repeat=repeat, python=waymo_python, on_step=on_step)
+    rows = [*by_distance.rows, *by_overlap.rows]
     if json:
-        print_json([row.as_json() for row in bench.rows])
+        print_json([row.as_json() for row in rows])
     else:
-        _print_table(bench.rows, bench.notes)
+        _print_table(rows, [*by_distance.notes, *by_overlap.notes])
 
 
 def _print_table(rows: Sequence[Row], notes: Sequence[str]) -> None:

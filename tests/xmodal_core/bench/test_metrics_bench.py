@@ -92,6 +92,6 @@ def test_the_command() -> None:
     for step in STEPS:
         assert step in done.output
     done = CliRunner().invoke(app, [*words, "--json"])
-    assert {row["step"] for row in json.loads(done.stdout)} == set(STEPS)
+    assert {row["step"] for row in json.loads(done.stdout)} == {*STEPS, "score Waymo boxes", "score ONCE boxes"}
     done = CliRunner().invoke(app, [*words, "--python", f"{sys.executable}-none"])
     assert isinstance(done.exception, InputError)

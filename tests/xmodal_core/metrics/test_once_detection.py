@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.xmodal_core.metrics.traffic import ONCE, as_found, traffic
+from xmodal_core.bench.traffic import ONCE, as_found, traffic
 from xmodal_core.datasets import open_dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry_boxes import box_rows, iou_3d

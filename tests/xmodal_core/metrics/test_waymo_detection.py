@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from tests.xmodal_core.metrics.traffic import WAYMO, as_found, traffic
+from xmodal_core.bench.traffic import WAYMO, as_found, traffic
 from xmodal_core.datasets import open_dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry_boxes import box_rows, iou_3d
@@ -33,7 +33,8 @@ def figures(predictions: dict[str, Detections], truth: dict[str, Truth]) -> dict
 
 
 def test_equals_the_official_tool() -> None:
-    """``waymo_golden.json`` was made by ``waymo_official.py`` from the files that these predictions and labels give."""
+    """``waymo_golden.json`` holds the figures of Waymo's tool, run by ``xmodal_core/bench/_waymo_tool.py`` on the files
+    that are written of these predictions and labels."""
     predictions, truth = traffic(WAYMO, frames=30, boxes=20, seed=4)
     golden = json.loads(Path(__file__).with_name("waymo_golden.json").read_text())
     result = WaymoDetection().evaluate(predictions, truth, "val")

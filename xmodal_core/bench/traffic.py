@@ -40,7 +40,15 @@ ONCE = (
 def traffic(
     kinds: tuple[Kind, ...], *, frames: int, boxes: int, seed: int, name: str = "context/{}"
 ) -> tuple[dict[str, Detections], dict[str, Truth]]:
-    """Predictions and labels of ``frames`` frames with up to twice ``boxes`` labels each."""
+    """Predictions and labels of ``frames`` frames with up to twice ``boxes`` labels each.
+
+    Args:
+        kinds: the classes.
+        frames: how many.
+        boxes: labels a frame, on average.
+        seed: of what is drawn.
+        name: of a frame, with a place for its timestamp.
+    """
     rng = np.random.RandomState(seed)
     predictions, truth = {}, {}
     for number in range(frames):
