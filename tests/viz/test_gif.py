@@ -131,3 +131,11 @@ def test_a_frame_without_cameras_is_all_space(scene: Scene, tmp_path: Path) -> N
     (picture, _), *_ = read(tmp_path / "a.gif")
     assert picture.shape[1] == 500
     assert 150 < picture.shape[0] < 350
+
+
+@pytest.mark.parametrize("names", [("front left", "front right"), ("front", "back"), ("back",)])
+def test_pictures_of_fewer_cameras_have_a_good_shape(names: tuple[str, ...], scene: Scene, tmp_path: Path) -> None:
+    few = replace(scene, views=tuple(view for view in scene.views if view.title in names), opening="units")
+    GifViewer().show(few, tmp_path / "a.gif", (600, 300))
+    (picture, _), *_ = read(tmp_path / "a.gif")
+    assert 250 < picture.shape[0] < 720

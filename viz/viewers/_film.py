@@ -21,6 +21,8 @@ MARGIN, GAP = 0.08, 0.05
 LINE = 1.32
 SPACE, SPACE_ALONE = 0.56, 0.38
 """Share of the width that the stage takes beside several cameras; its height over its width above one or none."""
+LOWEST = 0.5
+"""Height over width of the stage, beside cameras."""
 FIELD_ALONE = 44.0
 """Degrees: a wide picture needs less sky."""
 
@@ -32,9 +34,9 @@ def film_picture(scene: Scene, stage: Stage, look: Look, pixels: int) -> Image:
     from matplotlib.figure import Figure
 
     inner = WIDTH - 2 * MARGIN
-    beside = len(scene.views) > 1
-    width = SPACE * inner if beside else inner
     rows = rig_rows(scene.views)
+    beside = _stand_beside(rows, inner)
+    width = SPACE * inner if beside else inner
     room = inner - width - GAP if beside else inner
     tall = [_row_height(row, room) for row in rows]
     panel = sum(tall) + GAP * (len(rows) - 1) if beside else SPACE_ALONE * inner
@@ -70,6 +72,12 @@ def rig_rows(views: Sequence[View]) -> list[list[View]]:
         middle = len(rows[0]) // 2
         rows[:1] = [[rows[0][middle]], rows[0][:middle] + rows[0][middle + 1 :]]
     return rows
+
+
+def _stand_beside(rows: Sequence[Sequence[View]], inner: float) -> bool:
+    """Whether the cameras, beside the stage, are several and high enough to leave it a good shape."""
+    room = (1 - SPACE) * inner - GAP
+    return sum(map(len, rows)) > 1 and sum(_row_height(row, room) for row in rows) > LOWEST * SPACE * inner
 
 
 def _row_height(row: Sequence[View], room: float) -> float:
