@@ -34,6 +34,8 @@ def files(root: Path, kind: type[Dataset], what: str) -> list[Path]:
 
 
 def read_everything(dataset: Dataset) -> None:
+    assert dataset.splits()
+    assert all(isinstance(note, str) for note in dataset.notes())
     for frame in dataset:
         for camera in frame.cameras:
             camera.image()

@@ -78,17 +78,17 @@ def read_sequence(file: Path, cameras: tuple[str, ...]) -> SequenceFile:
         content = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is damaged: {str(error).splitlines()[0]}", FETCH_AGAIN) from None
-    frames = [_Place(file, f"frame {number} of") for number in range(len(_list(content, "frames", _Place(file, ""))))]
-    rows = content["frames"]
-    milliseconds = np.array([_milliseconds(row, at) for row, at in zip(rows, frames, strict=True)], dtype=np.int64)
+    rows = _list(content, "frames", _Place(file, ""))
+    places = [_Place(file, f"frame {number} of") for number in range(len(rows))]
+    milliseconds = np.array([_milliseconds(row, at) for row, at in zip(rows, places, strict=True)], dtype=np.int64)
     order = np.argsort(milliseconds, kind="stable")
     if (twice := np.flatnonzero(np.diff(milliseconds[order]) == 0)).size:
         raise DataError(f"{file} has frame {milliseconds[order][twice[0]]} twice", FETCH_AGAIN)
-    found = [_annotation(rows[number], frames[number]) for number in order]
+    found = [_annotation(rows[number], places[number]) for number in order]
     there = [one for one in found if one is not None]
     return SequenceFile(
         milliseconds=milliseconds[order],
-        pose=np.array([_pose(rows[number], frames[number]) for number in order]).reshape(-1, 7),
+        pose=np.array([_pose(rows[number], places[number]) for number in order]).reshape(-1, 7),
         annotated=np.array([one is not None for one in found], dtype=np.bool_),
         box_start=np.cumsum([0, *(0 if one is None else len(one.box) for one in found)], dtype=np.int64),
         box=np.concatenate([np.zeros((0, 7)), *(one.box for one in there)]),

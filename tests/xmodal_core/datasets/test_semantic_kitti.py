@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xmodal_core.datasets import _example, open_dataset
+from xmodal_core.datasets import Dataset, _example, open_dataset
 from xmodal_core.datasets._kitti_example import LIDAR_TO_EGO
 from xmodal_core.datasets._semantic_kitti_example import STEP, raw_labels
 from xmodal_core.errors import DataError, InputError
@@ -176,6 +176,48 @@ class TestWhatMayBeAbsent:
         road = frame.points[frame.semantic.label == frame.semantic.classes.index("road")]
         near = road[np.hypot(road[:, 0], road[:, 1]) < 10]
         assert -1.9 < np.median(near[:, 2]) < -1.6
+
+
+def test_it_reads_what_the_raw_drive_reads(real: Dataset, tmp_path: Path) -> None:
+    """Two real sweeps, laid out as a sequence of the odometry, give the same points, pixels, pictures and motion."""
+    drive = real.root / "2011_09_26" / "2011_09_26_drive_0005_sync"
+    calib = {
+        name: np.array(numbers.split(), dtype=np.float64)
+        for file in ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt")
+        for name, _, numbers in (line.partition(":") for line in (drive.parent / file).read_text().splitlines())
+        if name in ("R", "T", "R_rect_00", "P_rect_02")
+    }
+    tr = np.vstack([np.column_stack([calib["R"].reshape(3, 3), calib["T"]]), (0, 0, 0, 1)])
+    tr[:3] = calib["R_rect_00"].reshape(3, 3) @ tr[:3]
+    folder = tmp_path / "sequences" / "00"
+    frames = [real.frame(0), real.frame(5)]
+    poses = []
+    for number, frame in enumerate(frames):
+        stem = frame.name.split("/")[1]
+        for place, source in (
+            (f"velodyne/{number:06d}.bin", "velodyne_points"),
+            (f"image_2/{number:06d}.png", "image_02"),
+        ):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).symlink_to((drive / source / "data" / stem).with_suffix(Path(place).suffix).resolve())
+        assert frames[0].pose is not None
+        assert frame.pose is not None
+        poses.append(tr @ np.linalg.inv(frames[0].pose) @ frame.pose @ np.linalg.inv(tr))
+    rows = {"P2": calib["P_rect_02"], "Tr": tr[:3].ravel()}
+    (folder / "calib.txt").write_text(
+        "".join(f"{name}: {' '.join(map(repr, row.tolist()))}\n" for name, row in rows.items())
+    )
+    (folder / "poses.txt").write_text("".join(" ".join(map(repr, pose[:3].ravel().tolist())) + "\n" for pose in poses))
+    for frame, same in zip(open_dataset(NAME, tmp_path), frames, strict=True):
+        np.testing.assert_array_equal(frame.points, same.points)
+        found, wanted = (one.cameras[0].project(one.points) for one in (frame, same))
+        assert (found.inside == wanted.inside).mean() > 0.9999
+        both = found.inside & wanted.inside
+        assert both.sum() > 10_000
+        np.testing.assert_allclose(found.uv[both], wanted.uv[both], atol=0.01)
+        np.testing.assert_array_equal(frame.cameras[0].image(), same.cameras[0].image())
+        motion = np.linalg.inv(frames[0].pose) @ same.pose  # type: ignore[arg-type, operator]
+        np.testing.assert_allclose(frame.pose, motion, atol=1e-6)  # type: ignore[arg-type]
 
 
 class TestSplits:
