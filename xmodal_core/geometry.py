@@ -92,8 +92,9 @@ def project(camera: Camera, points: Floats, *, min_depth: float = 1.0, border: f
         x, y, known = distort(camera.lens, x, y)
         front = front & known
     k = camera.intrinsics.astype(np.float32)
-    u = k[0, 0] * x + k[0, 1] * y + k[0, 2]
-    v = k[1, 1] * y + k[1, 2]
+    with np.errstate(over="ignore", invalid="ignore"):  # of what a lens has put at infinity
+        u = k[0, 0] * x + k[0, 1] * y + k[0, 2]
+        v = k[1, 1] * y + k[1, 2]
     inside = front & (u > border) & (u < camera.width - border) & (v > border) & (v < camera.height - border)
     return Projection(np.stack([u, v], axis=1), z, inside)
 
@@ -101,11 +102,12 @@ def project(camera: Camera, points: Floats, *, min_depth: float = 1.0, border: f
 def distort(lens: Lens, x: Floats, y: Floats) -> tuple[Floats, Floats, Bools]:
     """Where ``lens`` puts rays that a pinhole would put at (``x``, ``y``), (N,) each at depth 1, and (N,) bool: whether
     they lie where its polynomial holds."""
-    r2 = x * x + y * y
-    known = r2 < _turning_point(lens)
-    radial = 1 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))
-    u = x * radial + 2 * lens.p1 * x * y + lens.p2 * (r2 + 2 * x * x)
-    v = y * radial + lens.p1 * (r2 + 2 * y * y) + 2 * lens.p2 * x * y
+    with np.errstate(over="ignore", invalid="ignore"):  # kilometres from the axis float32 ends
+        r2 = x * x + y * y
+        known = r2 < _turning_point(lens)
+        radial = 1 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))
+        u = x * radial + 2 * lens.p1 * x * y + lens.p2 * (r2 + 2 * x * x)
+        v = y * radial + lens.p1 * (r2 + 2 * y * y) + 2 * lens.p2 * x * y
     return u, v, known
 
 

@@ -104,6 +104,13 @@ class TestProjection:
         out = np.linalg.norm(seen.uv[:last] - camera.intrinsics[:2, 2], axis=1)
         assert (np.diff(out) > 0).all()
 
+    @pytest.mark.parametrize("lens", LENSES)
+    @pytest.mark.filterwarnings("error")
+    def test_points_as_far_as_readers_let_them_be_are_no_surprise(self, lens: Lens) -> None:
+        far = np.array([[2, 9e8, 1], [9e8, -9e8, 9e8], [2, 1e5, 3], [-9e8, 9e8, 0], [5, 0, 0]], np.float32)
+        inside = forward_camera(lens).project(far).inside
+        assert inside.tolist() == [False, False, False, False, True]
+
     def test_depth_and_border_are_bounds(self) -> None:
         camera = forward_camera()
         axis = np.array([[0.5, 0, 0], [1.0, 0, 0], [1.001, 0, 0], [3, 0, 0]], np.float32)
