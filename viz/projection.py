@@ -12,6 +12,7 @@ from PIL import ImageDraw, ImageFont
 
 from viz.palette import spread
 from xmodal_core.errors import InputError
+from xmodal_core.geometry import pixels
 from xmodal_core.pictures import shrink
 from xmodal_core.types import Camera, Floats, Frame, Image
 
@@ -49,7 +50,14 @@ def draw_projection(frame: Frame, out: Path, title: str) -> None:
     if not frame.cameras:
         raise InputError(f"frame {frame.name} has no camera to draw on", "choose another one with --frame")
     width = WIDTHS.get(len(frame.cameras), USUAL_WIDTH)
-    sheet = _sheet([_tile(camera, frame.points, width) for camera in frame.cameras], title)
+    seen = pixels(frame.cameras, frame.points, frame.pixels)
+    tiles = []
+    for number, camera in enumerate(frame.cameras):
+        here = seen.camera == number
+        points, uv = frame.points[seen.point[here]], np.stack([seen.u[here], seen.v[here]], axis=1)
+        depth = camera.project(points, min_depth=0.0).depth
+        tiles.append(_tile(camera, uv, depth, here.sum() / max(len(frame), 1), width))
+    sheet = _sheet(tiles, title)
     partial = out.with_name(f".{out.stem}.{os.getpid()}.partial{out.suffix}")
     try:
         sheet.save(partial)
@@ -71,12 +79,11 @@ def check_file(out: Path) -> None:
         raise InputError(f"cannot write {out}: its folder is not there or cannot be written", "choose another --out")
 
 
-def _tile(camera: Camera, points: Floats, width: int) -> Image:
-    """A camera's picture, made quiet, with the points that it sees and its name above."""
+def _tile(camera: Camera, uv: Floats, depth: Floats, share: float, width: int) -> Image:
+    """A camera's picture, made quiet, with the points that it sees at ``uv`` and its name above."""
     picture = shrink(camera.image(), width)
     scale = picture.shape[1] / camera.width
-    seen = camera.project(points)
-    uv, depth = (seen.uv[seen.inside] + 0.5) * scale, seen.depth[seen.inside]
+    uv = (uv + 0.5) * scale
     grey = picture.mean(axis=2, keepdims=True)
     quiet = (0.62 * (0.6 * grey + 0.4 * picture)).astype(np.uint8)
     image = Pictures.fromarray(quiet)
@@ -91,7 +98,7 @@ def _tile(camera: Camera, points: Floats, width: int) -> Image:
         draw.ellipse((u - radius, v - radius, u + radius, v + radius), fill=tuple(colours[number].tolist()))
     tile = Pictures.new("RGB", (image.width, image.height + _HEAD), _PAPER)
     tile.paste(image, (0, _HEAD))
-    words = f"{camera.name}   {camera.width}x{camera.height}   {len(depth):,} points, {seen.inside.mean():.1%}"
+    words = f"{camera.name}   {camera.width}x{camera.height}   {len(depth):,} points, {share:.1%}"
     ImageDraw.Draw(tile).text((2, 5), words, fill=_INK, font=_font(14))
     return np.asarray(tile)
 

@@ -204,7 +204,7 @@ class Surveying:
                 self._measure(number, peers, done)
             except DataError as error:
                 if not self.skip_bad:
-                    raise DataError(error.message, f"{error.hint}, or leave such frames out: --skip-bad") from error
+                    raise DataError(error.message, f"{error.hint}; --skip-bad goes on without it") from error
                 damaged.append(error)
         else:
             self.on_step("done", len(numbers))

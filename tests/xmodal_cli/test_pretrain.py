@@ -16,10 +16,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from xmodal_cli.app import app, main
+from xmodal_cli.app import app, main, run
+from xmodal_cli.commands import pretrain
 from xmodal_cli.watch import clock, in_words
 from xmodal_core.datasets import kitti_raw
 from xmodal_core.errors import InputError
+from xmodal_core.train import loop
 from xmodal_core.train.backbone import load_backbone
 from xmodal_core.train.checkpoint import load_checkpoint
 from xmodal_core.train.metrics import read_metrics
@@ -250,3 +252,15 @@ def test_without_a_data_set_it_takes_the_sample_drive(example_root, tmp_path, mo
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.startswith("sample_units_minkunet_")
     assert summary["run"] == f"runs/{run.name}"
+
+
+def test_the_data_set_is_found_and_bad_frames_are_skipped_on_demand(example_root, monkeypatch):
+    seen = []
+    monkeypatch.setattr(loop, "pretrain", lambda experiment, out, **options: seen.append(experiment))
+    monkeypatch.setattr(pretrain, "_prepare_teacher", lambda experiment: None)
+    monkeypatch.setenv("XMODAL_ROOT_KITTI_OBJECT", str(example_root("kitti_object")))
+    assert run(["pretrain", "--root", str(example_root("folder")), "--skip-bad", "--device", "cpu"]) == 0
+    assert run(["pretrain", "--dataset", "kitti_object", "--device", "cpu"]) == 0
+    assert [experiment.dataset.name for experiment in seen] == ["folder", "kitti_object"]
+    assert [experiment.root for experiment in seen] == [example_root("folder"), example_root("kitti_object")]
+    assert [experiment.train.damaged for experiment in seen] == ["skip", "stop"]

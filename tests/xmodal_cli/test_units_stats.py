@@ -214,3 +214,13 @@ def test_numbers_as_they_are_read() -> None:
     shares = {0.0: "0 %", 1.0: "100.0 %", 0.0999: "9.99 %", 0.1: "10.0 %", 0.05: "5 %", 9.0916e-5: "0.00909 %"}
     assert {value: share(value) for value in shares} == shares
     assert share(1e-7) == "< 0.0001 %"
+
+
+def test_a_damaged_frame_ends_it_on_demand(example_copy: Root) -> None:
+    from xmodal_cli.app import run
+
+    root = example_copy("kitti_object")
+    (root / "training" / "velodyne" / "000007.bin").write_bytes(b"123")
+    words = ["units", "stats", "--root", str(root), "--no-teacher"]
+    assert run(words) == 0
+    assert run([*words, "--no-skip-bad"]) == 2

@@ -163,8 +163,7 @@ def _frames(
             if not skip_bad:
                 raise DataError(
                     error.message,
-                    f"{error.hint}, and run the same command again: what is done is kept; or leave such frames out: "
-                    "--skip-bad",
+                    f"{error.hint}; then the same command goes on, or with --skip-bad, without such frames",
                 ) from error
             first_error = first_error or error
             done.skipped.append((number, error.message))

@@ -214,8 +214,10 @@ def _take(frame: Frame, found: Sample) -> None:
     for camera in frame.cameras:
         if camera.name not in found.cameras:
             found.cameras[camera.name] = _first_look(frame, camera)
-        if len(frame):
-            found.cameras[camera.name].share.add(camera.project(frame.points).inside.mean())
+    if len(frame):
+        seen = geometry.pixels(frame.cameras, frame.points, frame.pixels).camera
+        for camera, count in zip(frame.cameras, np.bincount(seen, minlength=len(frame.cameras)), strict=True):
+            found.cameras[camera.name].share.add(count / len(frame))
     found.poses_in += frame.pose is not None
     if frame.boxes is not None:
         found.boxes_in += 1

@@ -89,7 +89,7 @@ class Examples(data.Dataset[Example | Skip | Failure]):
         except DataError as error:
             if self.skip_damaged:
                 return Skip(self.dataset.name(index), f"damaged: {error.message}")
-            return Failure(error.message, f"{error.hint}, or begin a run that leaves such frames out: --skip-bad")
+            return Failure(error.message, f"{error.hint}; a run begun with --skip-bad goes on without it")
         except InputError as error:
             return Failure(error.message, error.hint)
 

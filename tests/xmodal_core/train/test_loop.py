@@ -371,6 +371,10 @@ def test_a_damaged_frame_is_left_out_on_demand(experiment, drive, tmp_path, buil
     assert loop.pretrain(made, tmp_path / "run", build=build).skipped == 1
     (skipped,) = [line["skipped_frames"] for line in read_metrics(tmp_path / "run") if line["skipped"]]
     assert "0000000008.bin" in skipped[0][1]
+    with pytest.raises(RunInterruptedError):
+        loop.pretrain(made, tmp_path / "stopped", build=build, stop=StopAfter(1))
+    loop.resume(tmp_path / "stopped", build=build)
+    _assert_same(tmp_path / "stopped", tmp_path / "run")
 
 
 def test_other_data_than_before_is_refused(experiment, drive, tmp_path, build):
