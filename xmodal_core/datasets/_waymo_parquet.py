@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TIME = "key.frame_timestamp_micros"
 NOT_THIS = "fetch the file again from version 2 of the Perception Dataset"
 BUFFER = 1 << 20
-"""Bytes read at once of each column: without it all of a row group's compressed bytes are held."""
+"""Bytes read at once of each column; without it, or with Arrow's reading ahead, a row group's bytes are all held."""
 
 
 class Component:
@@ -77,7 +77,7 @@ class Component:
         if not size:
             raise DataError(f"{self.file} is empty", FETCH_AGAIN)
         with self._faults():
-            return pq.ParquetFile(self.file, buffer_size=BUFFER, page_checksum_verification=True)
+            return pq.ParquetFile(self.file, buffer_size=BUFFER, pre_buffer=False, page_checksum_verification=True)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
