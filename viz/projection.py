@@ -26,6 +26,9 @@ WIDTHS = {1: 1600, 2: 1200}
 USUAL_WIDTH = 900
 """Pixels of a picture on the sheet, by how many there are."""
 
+LEAST_PICTURE = 480
+"""Pixels of a picture on the sheet, at least: smaller ones are enlarged."""
+
 LEAST_WIDTH = 860
 """Pixels of a sheet, so that its words have room."""
 
@@ -81,7 +84,7 @@ def check_file(out: Path) -> None:
 
 def _tile(camera: Camera, uv: Floats, depth: Floats, share: float, width: int) -> Image:
     """A camera's picture, made quiet, with the points that it sees at ``uv`` and its name above."""
-    picture = shrink(camera.image(), width)
+    picture = _enlarge(shrink(camera.image(), width))
     scale = picture.shape[1] / camera.width
     uv = (uv + 0.5) * scale
     grey = picture.mean(axis=2, keepdims=True)
@@ -101,6 +104,13 @@ def _tile(camera: Camera, uv: Floats, depth: Floats, share: float, width: int) -
     words = f"{camera.name}   {camera.width}x{camera.height}   {len(depth):,} points, {share:.1%}"
     ImageDraw.Draw(tile).text((2, 5), words, fill=_INK, font=_font(14))
     return np.asarray(tile)
+
+
+def _enlarge(picture: Image) -> Image:
+    """A small picture with every pixel as several."""
+    times = ceil(LEAST_PICTURE / picture.shape[1])
+    large: Image = picture.repeat(times, axis=0).repeat(times, axis=1)
+    return large
 
 
 def _sheet(tiles: list[Image], title: str) -> Pictures.Image:

@@ -218,7 +218,9 @@ def _group_at(kind: type[Settings], place: Sequence[str | int]) -> type[Settings
 
 
 def _first_complaint(kind: type[Settings], error: ValidationError, section: str, origin: str | Origin) -> InputError:
-    complaint = error.errors()[0]
+    complaint, *others = error.errors()
+    if complaint["type"] == "missing":  # perhaps only misspelt
+        complaint = next((other for other in others if other["type"] == "extra_forbidden"), complaint)
     where = ".".join(str(part) for part in ((section,) if section else ()) + complaint["loc"])
     origin = origin if isinstance(origin, str) else origin(where)
     source = f" (from {origin})" if origin else ""

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from xmodal_core import geometry
-from xmodal_core.config import Settings, setting, validate
+from xmodal_core.config import S, Settings, setting, validate
 from xmodal_core.datasets._files import plausible, read_text
 from xmodal_core.errors import DataError, InputError, known_names
 from xmodal_core.types import Doubles, Lens, Sensor
@@ -275,13 +275,13 @@ def parse_line(file: Path, line: Line, cameras: Mapping[str, CameraPart]) -> Fra
     """All of a line of ``frames.jsonl``.
 
     Raises:
-        InputError: a key of it is unknown or wrong, or a camera is; the message names file and line.
+        DataError: a key of it is unknown or wrong, or a camera is; the message names file and line.
     """
     where = f"{file}, line {line.number}"
-    found = validate(FrameLine, json.loads(line.text), origin=where)
+    found = _valid(FrameLine, json.loads(line.text), "", where)
     for name in found.cameras:
         if name not in cameras:
-            raise InputError(f"{where}, names an unknown camera '{name}'", known_names(cameras, name))
+            raise DataError(f"{where}, names an unknown camera '{name}'", known_names(cameras, name))
     return found
 
 
@@ -289,17 +289,25 @@ def read_boxes(file: Path) -> list[BoxPart]:
     """A frame's boxes.
 
     Raises:
-        DataError: the file is missing or no JSON list.
-        InputError: a key of a box is unknown, missing or wrong; the message names box and file.
+        DataError: the file is missing or no JSON list, or a key of a box is unknown, missing or wrong; the message
+            names box and file.
     """
     rows = _parsed(read_text(file), str(file), '[{"name": "car", "centre": [x, y, z], ...}, ...]')
     if not isinstance(rows, list):
         raise DataError(f"{file} is no list of boxes", 'write it as [{"name": "car", "centre": [x, y, z], ...}, ...]')
-    boxes = [validate(BoxPart, row, f"boxes.{number}", str(file)) for number, row in enumerate(rows)]
+    boxes = [_valid(BoxPart, row, f"boxes.{number}", str(file)) for number, row in enumerate(rows)]
     for number, box in enumerate(boxes):
         if min(box.size) < 0 or not plausible([*box.centre, *box.size, *(box.velocity or ())]):
             raise DataError(f"box {number} in {file} has an absurd place, size or velocity", "metres are meant")
     return boxes
+
+
+def _valid(kind: type[S], values: Any, section: str, origin: str) -> S:
+    """As ``validate``, but what is wrong is the file of one frame, which can be left out."""
+    try:
+        return validate(kind, values, section, origin)
+    except InputError as error:
+        raise DataError(error.message, error.hint) from None
 
 
 def _parsed(text: str, where: str, example: str) -> Any:

@@ -156,8 +156,23 @@ def test_a_wrong_line_is_named(copy: Path, line: str, words: str) -> None:
 )
 def test_a_wrong_key_of_a_line_is_named_with_its_number(copy: Path, more: dict, words: str) -> None:
     (copy / "frames.jsonl").write_text(json.dumps({"frame": "000001", **more}))
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(DataError, match=words):
         open_dataset(NAME, copy).frame(1)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"name": "animal"}, r"boxes\.0\.centre' is missing"),
+        ([], "boxes"),
+        ({"clas": "x"}, r"no setting 'boxes\.0\.clas'"),
+    ],
+)
+def test_a_wrong_box_is_damage_of_its_frame(copy: Path, row: object, words: str) -> None:
+    (copy / "boxes" / "000000.json").write_text(json.dumps([row]))
+    with pytest.raises(DataError, match=words) as caught:
+        open_dataset(NAME, copy).frame(0)
+    assert "000000.json" in caught.value.message
 
 
 def test_two_sweeps_of_one_frame_and_a_list_of_missing_frames_are_refused(copy: Path) -> None:
