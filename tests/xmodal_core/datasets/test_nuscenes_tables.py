@@ -64,6 +64,22 @@ class TestRows:
             monkeypatch.setattr(_json_rows, "CHUNK", chunk)
             assert list(rows(file, "a", "b")) == [(row["a"], row["b"]) for row in table]
 
+    @pytest.mark.parametrize("chunk", [60, 97, 1000])
+    def test_rows_whose_values_look_like_the_ends_of_rows_are_read_whole(
+        self, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        table = [{"a": "},\n{" * (number % 3), "b": [{"c": 1}, {"c": number}]} for number in range(40)]
+        file = tmp_path / "table.json"
+        file.write_text(json.dumps(table))
+        monkeypatch.setattr(_json_rows, "CHUNK", chunk)
+        assert list(rows(file, "a", "b")) == [(row["a"], row["b"]) for row in table]
+
+    def test_a_row_nested_without_end_is_an_error(self, tmp_path: Path) -> None:
+        file = tmp_path / "table.json"
+        file.write_text('[{"a": ' + "[" * 100_000)
+        with pytest.raises(DataError, match=r"table\.json is damaged"):
+            list(rows(file, "a"))
+
     @given(cut=st.floats(0, 0.999))
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_a_table_cut_short_anywhere_is_an_error(self, cut: float, tmp_path: Path) -> None:
