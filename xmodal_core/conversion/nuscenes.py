@@ -61,7 +61,7 @@ class NuScenesTarget(Target):
 
         names = [camera.name for camera in first.cameras]
         if set(names) <= set(CAMERAS):
-            return {"channels": {name: name for name in names}}
+            return {"channels": {name: name for name in CAMERAS}}
         looks = [self.turn[:3, :3] @ camera.lidar_to_camera[2, :3] for camera in first.cameras]
         azimuth = np.array([np.arctan2(-look[0], look[1]) for look in looks])
         off = np.abs(np.angle(np.exp(1j * (azimuth[:, None] - np.array(list(AZIMUTHS.values()))[None]))))
@@ -90,7 +90,7 @@ class NuScenesTarget(Target):
         for camera in frame.cameras:
             channel = state["channels"].get(camera.name)
             if channel is None:
-                notes.append(f"camera {camera.name} is left out: nuScenes has six, by where they look")
+                notes.append(f"camera {camera.name} is left out: none of the six of nuScenes is free for it")
                 continue
             picture = f"samples/{channel}/{stem}__{channel}.jpg"
             put(folder / picture, self._picture(camera, notes))
