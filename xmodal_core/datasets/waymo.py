@@ -54,7 +54,9 @@ class WaymoConfig(Settings):
         True, "Take pixels of points from lidar_camera_projection, exact for the rolling shutter; else from the models"
     )
     segmented: bool = setting(False, "Only frames whose points have classes, about every fifth")
-    skip_missing: bool = setting(False, "Leave out segments of which a file is absent (a partial download)")
+    skip_missing: bool = setting(
+        False, "Leave out segments of which a file is absent, or lidar cut short (a partial download)"
+    )
 
 
 class Waymo(Dataset):
@@ -108,10 +110,11 @@ class Waymo(Dataset):
         self._options = config
         self._folder = root / _choose_split(config.split, splits, root)
         self._open: OrderedDict[str, Segment] = OrderedDict()
-        self._contexts, self._left_out = self._segments()
-        times = [self._times_of(context) for context in self._contexts]
-        self._segment_of = np.repeat(np.arange(len(times)), [len(of) for of in times])
-        self._times: Ints = np.concatenate([np.zeros(0, dtype=np.int64), *times])
+        contexts, self._left_out = self._segments()
+        times = {context: of for context in contexts if len(of := self._times_of(context))}
+        self._contexts = list(times)
+        self._segment_of = np.repeat(np.arange(len(times)), [len(of) for of in times.values()])
+        self._times: Ints = np.concatenate([np.zeros(0, dtype=np.int64), *times.values()])
         if not len(self._times):
             raise DataError(f"{self._folder} has no frame to read", "choose another split, or set segmented to false")
 
@@ -160,7 +163,9 @@ class Waymo(Dataset):
         """Components that were not fetched, and how many segments are left out because they are not whole."""
         absent = [f"{self._folder.name}/{name}: {words}" for name, words in WITHOUT.items() if not self._has(name)]
         count = len(self._left_out)
-        return (*absent, f"{count} segments are left out, since files of them are missing") if count else (*absent,)
+        return (
+            (*absent, f"{count} segments are left out: files of them are missing or cut short") if count else (*absent,)
+        )
 
     def _has(self, component: str) -> bool:
         return (self._folder / component).is_dir()
@@ -175,8 +180,15 @@ class Waymo(Dataset):
         return whole, sorted(set(contexts).difference(whole))
 
     def _times_of(self, context: str) -> Ints:
+        """The frames of a segment, microseconds; none where it is damaged and may be left out."""
         segment = Segment(self._folder, context)
-        return segment.labelled_times() if self._options.segmented else segment.times()
+        try:
+            return segment.labelled_times() if self._options.segmented else segment.times()
+        except DataError:
+            if not self._options.skip_missing:
+                raise
+            self._left_out.append(context)
+            return np.zeros(0, dtype=np.int64)
 
     def _segment(self, context: str) -> Segment:
         segment = self._open.pop(context, None) or Segment(self._folder, context)

@@ -515,7 +515,19 @@ class TestOptions:
             list(dataset)
         dataset = open_dataset(NAME, copy, {"skip_missing": True})
         assert len(list(dataset)) == 2
-        assert any("1 segment" in note for note in dataset.notes())
+        assert any("1 segments are left out" in note for note in dataset.notes())
+        assert {frame.scene for frame in dataset} == {written.CONTEXT}
+
+    def test_a_segment_that_is_cut_short_is_named_or_left_out(self, copy: Path) -> None:
+        for component in COMPONENTS:
+            shutil.copy(file_of(copy, component), file_of(copy, component, "another"))
+        file = file_of(copy, "lidar", "another")
+        file.write_bytes(file.read_bytes()[:-100])
+        with pytest.raises(DataError, match=r"another\.parquet is damaged or cut short"):
+            open_dataset(NAME, copy)
+        dataset = open_dataset(NAME, copy, {"skip_missing": True})
+        assert {frame.scene for frame in dataset} == {written.CONTEXT}
+        assert any("1 segments are left out" in note for note in dataset.notes())
 
 
 def long_segment(root: Path, frames: int, group: int, *, by_sensor: bool = False) -> None:
