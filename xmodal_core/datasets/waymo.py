@@ -237,7 +237,8 @@ class _Cloud:
         self._sweeps = sweeps
         points = np.concatenate([np.zeros((0, 3)), *(sweep.points for _, _, sweep in sweeps)])
         values = np.concatenate([np.zeros((0, 4)), *(sweep.values[:, :4] for _, _, sweep in sweeps)])
-        self._kept: Bools = plausible_rows(np.concatenate([points, values], axis=1).astype(np.float32))
+        with np.errstate(over="ignore"):  # what is beyond float32 is no place either
+            self._kept: Bools = plausible_rows(np.concatenate([points, values], axis=1).astype(np.float32))
         self.points: Floats = points[self._kept].astype(np.float32)
         self._values = values[self._kept]
 
@@ -288,7 +289,8 @@ class _Cloud:
         known &= _well_inside(self.points[point], camera, u, v, cameras)
         order = np.lexsort((camera[known], point[known]))
         point, camera = point[known][order], camera[known][order]
-        again = np.append(False, (np.diff(point) == 0) & (np.diff(camera) == 0))
+        again = np.zeros(len(point), dtype=np.bool_)
+        again[1:] = (np.diff(point) == 0) & (np.diff(camera) == 0)
         u, v = (side[known][order][~again].astype(np.float32) for side in (u, v))
         return Pixels(point[~again], camera[~again], u, v)
 
@@ -301,7 +303,7 @@ def _centred(seen: Floats) -> Doubles:
     """
     values = seen[:, :6].astype(np.float64)
     places = values[:, [1, 2, 4, 5]]
-    if not np.array_equal(places, np.floor(places)):
+    if not np.array_equal(places, np.floor(places), equal_nan=True):
         values[:, [1, 2, 4, 5]] -= HALF
     return values
 

@@ -345,6 +345,11 @@ class TestPixels:
             np.testing.assert_array_equal(some.pixels.point[mine], frame.pixels.point[whole])
             np.testing.assert_array_equal(some.pixels.u[mine], frame.pixels.u[whole])
 
+    def test_without_cameras_nothing_is_seen(self, root: Path) -> None:
+        frame = open_dataset(NAME, root, {"cameras": []}).frame(0)
+        assert len(frame.pixels) == 0
+        assert discover(frame).count == 0
+
     def test_of_a_file_with_fractions_are_moved_by_half_a_pixel(self, copy: Path, frame: Frame) -> None:
         for echo in (1, 2):
             name = f"range_image_return{echo}.values"
@@ -710,8 +715,11 @@ class TestDamage:
                 if name.endswith(("values", "transform", "center.x", "f_u"))
             ]
             edit(copy, component, lambda table: table.drop_columns(names[-1:]))
-            if component == "camera_image":
-                return  # without a pose the camera is where it is mounted
+            if component == "camera_image":  # without a pose the camera is where it is mounted
+                (front, *_), _ = (frame.cameras for frame in read_all(copy))
+                mounted = geometry.invert(written.camera_to_vehicle("FRONT"))
+                np.testing.assert_allclose(front.lidar_to_camera[2], mounted[0], atol=1e-9)
+                return
         else:
             file.write_bytes({"empty": b"", "cut": whole[: len(whole) * 2 // 3], "no parquet": b"PAR1" * 50}[how])
         with pytest.raises(DataError) as caught:
