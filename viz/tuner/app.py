@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from shlex import quote
 from typing import Any
+from uuid import uuid4
 
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.exceptions import PreventUpdate
@@ -58,7 +62,7 @@ def make_app(source: Source, start: UnitsConfig, frame: int = 0, save: Path = Pa
     app = Dash("xmodal", title=f"{source.title} · xmodal units tune", update_title="", assets_ignore=".*")
     css = _page.read("page.css") + (FOLDER / "tuner.css").read_text(encoding="utf-8")
     app.index_string = _page.fill(INDEX, {"css": css, "body": _page.read("page_body.html")})
-    app.layout = _layout(source, start, frame, save)
+    app.layout = lambda: _layout(source, start, frame, save)
     _serve_scripts(app)
     _refuse_other_hosts(app)
     _Callbacks(source, start).attach(app)
@@ -66,64 +70,69 @@ def make_app(source: Source, start: UnitsConfig, frame: int = 0, save: Path = Pa
 
 
 def _layout(source: Source, start: UnitsConfig, frame: int, save: Path) -> Any:
-    last = max(0, len(source) - 1)
+    """Settings at the left; the page of the scene, which its scripts fill; images and numbers at the right."""
     return html.Div(
         [
             html.Div(id="page"),
             html.Div(
                 [
-                    html.Div(
-                        [
-                            html.Label("frame"),
-                            html.Button("‹", id="previous", title="previous frame (,)"),
-                            dcc.Slider(0, max(last, 1), 1, value=frame, id="frame", marks={}, disabled=last == 0),
-                            html.Button("›", id="next", title="next frame (.)"),
-                        ],
-                        className="frames",
-                    ),
+                    _frames(len(source), frame),
                     html.Div(controls.groups(start), className="steps"),
-                    html.Div(
-                        [
-                            dcc.Input(id="file", value=str(save), debounce=True, spellCheck=False),
-                            html.Button("save as YAML", id="save", title="the file that --config takes"),
-                            html.Button("copy command", id="copy", title="the command that shows these units"),
-                            html.Button("reset", id="reset", title="all settings back to where they were"),
-                        ],
-                        className="keep",
-                    ),
+                    _keeping(save),
                     html.Div(id="said", role="status"),
                 ],
                 id="controls",
             ),
-            html.Div(
-                [
-                    html.Div(
-                        [
-                            html.Button("pin as A", id="pin", title="keep these settings to compare others with"),
-                            html.Button("A", id="show-a", title="show the pinned settings (x)"),
-                            html.Button("B", id="show-b", title="show the settings being tuned (x)"),
-                            html.Button("unpin", id="unpin"),
-                        ],
-                        id="pins",
-                    ),
-                    html.Div(
-                        [
-                            html.Button("numbers", **controls.data(panel="numbers")),
-                            html.Button("unit", **controls.data(panel="unit")),
-                        ],
-                        id="tabs",
-                    ),
-                    html.Div(id="numbers"),
-                ],
-                className="beside",
-            ),
+            html.Div([_pins(), _tabs(), html.Div(id="numbers")], className="beside"),
             html.Div(id="trouble", role="alert"),
+            dcc.Store(id="visit", data=uuid4().hex),
             dcc.Store(id="news"),
             dcc.Store(id="pinned"),
             html.Div(id="sink", hidden=True),
         ],
         id="tuner",
     )
+
+
+def _frames(frames: int, frame: int) -> Any:
+    last = max(1, frames - 1)
+    return html.Div(
+        [
+            html.Label("frame"),
+            html.Button("‹", id="previous", title="previous frame (,)"),
+            dcc.Slider(0, last, 1, value=frame, id="frame", marks={}, disabled=frames < 2),
+            html.Button("›", id="next", title="next frame (.)"),
+        ],
+        className="frames",
+    )
+
+
+def _keeping(save: Path) -> Any:
+    return html.Div(
+        [
+            dcc.Input(id="file", value=str(save), debounce=True, spellCheck=False),
+            html.Button("save as YAML", id="save", title="the file that --config takes"),
+            html.Button("copy command", id="copy", title="the command that shows these units"),
+            html.Button("reset", id="reset", title="all settings back to where they were"),
+        ],
+        className="keep",
+    )
+
+
+def _pins() -> Any:
+    return html.Div(
+        [
+            html.Button("pin as A", id="pin", title="keep these settings to compare others with"),
+            html.Button("A", id="show-a", title="show the pinned settings (x)"),
+            html.Button("B", id="show-b", title="show the settings being tuned (x)"),
+            html.Button("unpin", id="unpin"),
+        ],
+        id="pins",
+    )
+
+
+def _tabs() -> Any:
+    return html.Div([html.Button(name, **controls.data(panel=name)) for name in ("numbers", "unit")], id="tabs")
 
 
 def _serve_scripts(app: Dash) -> None:
@@ -148,14 +157,22 @@ def _refuse_other_hosts(app: Dash) -> None:
     app.server.before_request(check)
 
 
+@dataclass
+class _Visit:
+    """One opened page: the number of its last request, and whether its next answer has to be whole."""
+
+    last: int = 0
+    whole: bool = True
+
+
 class _Callbacks:
-    """What happens when something is moved; one at a time, and of those waiting only the last."""
+    """What happens when something is moved; one at a time, and of those of a page that wait only the last."""
 
     def __init__(self, source: Source, start: UnitsConfig) -> None:
         self.source, self.start, self.session = source, start, Session(source)
         self._working, self._counting = threading.Lock(), threading.Lock()
-        self._asked = 0
-        self._whole = True
+        self._numbers = count(1)
+        self._visits: dict[str, _Visit] = {}
         self._scenes: dict[int, bytes] = {}
 
     def attach(self, app: Dash) -> None:
@@ -165,6 +182,7 @@ class _Callbacks:
         app.callback(
             [Output("news", "data"), Output("numbers", "children"), Output("trouble", "children")],
             [Input(SETTINGS, "value"), Input(SWITCHES, "value"), Input("frame", "value"), Input("pinned", "data")],
+            State("visit", "data"),
         )(self.look)
         app.callback(Output("said", "children"), Input("save", "n_clicks"), State("file", "value"), everything, **once)(
             self.save
@@ -183,44 +201,44 @@ class _Callbacks:
         receive = ClientsideFunction("tuner", "receive")
         app.clientside_callback(receive, Output("sink", "children"), Input("news", "data"))
 
-    def look(self, _settings: Any, _switches: Any, number: int | None, pinned: Any) -> tuple[Any, Any, Any]:
+    def look(self, _settings: Any, _switches: Any, frame: int | None, pinned: Any, visit: str) -> tuple[Any, Any, Any]:
         """News of the scene, the numbers and no trouble; or only the trouble."""
         shown = ctx.inputs_list[0] + ctx.inputs_list[1]
+        page = self._visits.setdefault(visit, _Visit())
         with self._counting:
-            self._asked += 1
-            mine = self._asked
+            page.last = mine = next(self._numbers)
             # What is asked for and then overtaken must come with the next answer.
-            self._whole = self._whole or ctx.triggered_id in (None, "frame", "pinned")
+            page.whole = page.whole or ctx.triggered_id in (None, "frame", "pinned")
         with self._working:
-            if mine != self._asked:
+            if mine != page.last:
                 raise PreventUpdate
             try:
-                return self._look(controls.read(shown), int(number or 0), pinned)
+                answer = self._look(controls.read(shown), int(frame or 0), pinned, mine, page.whole)
             except XmodalError as error:
                 return no_update, no_update, _trouble(error.message, error.hint)
+            page.whole = False
+            return answer
 
-    def _look(self, config: UnitsConfig, number: int, pinned: Any) -> tuple[Any, Any, Any]:
+    def _look(self, config: UnitsConfig, frame: int, pinned: Any, number: int, whole: bool) -> tuple[Any, Any, Any]:
         before = None if pinned is None else validate(UnitsConfig, pinned, "units", "the pinned settings")
-        whole = self._whole
-        shown = self.session.look(number, config, before, whole=whole)
-        self._whole = False
+        shown = self.session.look(frame, config, before, whole=whole)
+        self._keep(number, shown)
         news = {
-            "scene": self._keep(shown),
+            "scene": number,
             "whole": whole,
             "pinned": before is not None,
             "changed": list(controls.changed(config, self.start)),
-            "command": command_line(self.source.options, number, config),
+            "command": command_line(self.source.options, frame, config),
         }
         reason = _trouble(f"no units: {shown.reason}", WHAT_THEN) if shown.reason else []
         return news, numbers(shown, config, before), reason
 
-    def _keep(self, shown: Shown) -> int:
-        """Keep the scenes until the page fetches them, by a number: Dash would compare millions of characters."""
+    def _keep(self, number: int, shown: Shown) -> None:
+        """Keep the scenes until the page fetches them by their number: Dash would compare millions of characters."""
         text = json.dumps({"a": shown.pinned_scene, "b": shown.scene}, separators=(",", ":"), ensure_ascii=False)
-        self._scenes[self._asked] = text.encode("utf-8")
+        self._scenes[number] = text.encode("utf-8")
         for old in sorted(self._scenes)[:-KEPT]:
             del self._scenes[old]
-        return self._asked
 
     def scene(self, number: int) -> Any:
         """The scenes kept under ``number``."""
@@ -238,7 +256,7 @@ class _Callbacks:
             return _trouble(error.message, error.hint)
         return [
             html.P(["saved as ", html.B(str(path))]),
-            html.Code(f"xmodal pretrain --config {path} {self.source.options}"),
+            html.Code(f"xmodal pretrain --config {quote(str(path))} {self.source.options}"),
         ]
 
     def reset(self, _clicks: int) -> tuple[list[Any], list[Any]]:
