@@ -79,6 +79,7 @@ def _read_scenes(builder: _Builder) -> None:
     with reading(table):
         scenes = sorted((name, token) for token, name in rows(table, "token", "name"))
         builder.scenes = {token: number for number, (_, token) in enumerate(scenes)}
+        _require_once(len(builder.scenes), len(scenes), table)
         builder.found["scene_name"] = _text(name for name, _ in scenes)
 
 
@@ -90,6 +91,7 @@ def _read_keyframes(builder: _Builder) -> None:
             for token, time, scene in rows(table, "token", "timestamp", "scene_token")
         )
         builder.keys = {token: number for number, (_, _, token) in enumerate(samples)}
+        _require_once(len(builder.keys), len(samples), table)
         builder.found["key_token"] = _text(token for _, _, token in samples)
         builder.found["key_scene"] = np.array([scene for scene, _, _ in samples], dtype=np.int64)
         builder.found["key_time"] = np.array([time for _, time, _ in samples], dtype=np.int64)
@@ -109,6 +111,7 @@ def _read_calibrations(builder: _Builder) -> None:
                 builder.calibrations[token] = (len(builder.calibrations), channel)
                 _extend(poses, (*translation, *rotation), 7)
                 _extend(intrinsics, [cell for row in matrix for cell in row] or [0.0] * 9, 9)
+        _require_once(len(builder.calibrations), len(poses) // 7, table)
         builder.found["calibration_pose"] = _poses(poses)
         builder.found["calibration_intrinsics"] = _finite(intrinsics).reshape(-1, 3, 3)
 
@@ -142,8 +145,11 @@ def _read_files(builder: _Builder) -> tuple[list[str], list[str]]:
                 continue  # a radar, or a picture between keyframes
             files = lidar if channel == LIDAR else camera
             if is_key:
-                place = (key_lidar,) if channel == LIDAR else (key_camera[:, CAMERAS.index(channel)],)
-                place[0][_refer(builder.keys, sample, table, "sample")] = len(files.name)
+                place = key_lidar if channel == LIDAR else key_camera[:, CAMERAS.index(channel)]
+                key = _refer(builder.keys, sample, table, "sample")
+                if place[key] >= 0:
+                    raise DataError(f"{table} has two {channel} keyframes of sample {sample}", UNPACK_AGAIN)
+                place[key] = len(files.name)
             if channel == LIDAR:
                 lidar_row[token] = len(files.name)
                 own.append(token)
@@ -154,6 +160,7 @@ def _read_files(builder: _Builder) -> tuple[list[str], list[str]]:
             files.name.append(name)
             files.ego.append(sys.intern(ego))  # which also asks for a text
             files.calibration.append(calibration)
+        _require_once(len(lidar_row), len(own), table)
         _check_keyframes(builder, key_lidar, table)
         builder.found.update(
             key_lidar=key_lidar,
@@ -201,6 +208,7 @@ def _read_ego_poses(builder: _Builder, ego_of_lidar: list[str], ego_of_camera: l
         for token, translation, rotation in rows(table, "token", "translation", "rotation"):
             number = place.get(token, -1)
             if number >= 0:
+                _require_once(1, 1 + int(seen[number]), table)
                 values[number] = (*translation, *rotation)
                 seen[number] = True
         if not seen.all():
@@ -215,6 +223,7 @@ def _read_categories(builder: _Builder) -> None:
     with reading(table):
         found = list(rows(table, "token", "name"))
         builder.categories = {token: number for number, (token, _) in enumerate(found)}
+        _require_once(len(builder.categories), len(found), table)
         builder.found["category_name"] = _text(name for _, name in found)
         # Only the lidarseg package's category.json knows the values in the label files.
         labelled = bool((builder.found["key_labels"] != b"").any())
@@ -234,9 +243,10 @@ def _read_attributes(builder: _Builder) -> None:
 def _read_objects(builder: _Builder) -> None:
     table = builder.table("instance")
     with reading(table):
-        for token, category in rows(table, "token", "category_token"):
+        for count, (token, category) in enumerate(rows(table, "token", "category_token"), start=1):
             kind = _refer(builder.categories, category, table, "category")
             builder.objects[token] = (len(builder.objects), kind)
+            _require_once(len(builder.objects), count, table)
 
 
 def _read_annotations(builder: _Builder) -> None:
@@ -261,6 +271,7 @@ def _read_annotations(builder: _Builder) -> None:
             _extend(size, extent, 3)
         key_of, pose = np.array(key, dtype=np.int64), _poses(poses)
         seconds = builder.found["key_time"][key_of] * 1e-6
+        _require_once(links.distinct(), len(key_of), table)
         velocity = velocities(pose[:, :3], seconds, *links.rows())
         order = np.argsort(key_of, kind="stable")
         builder.found.update(
@@ -297,6 +308,10 @@ class _Links:
         first.append(number.setdefault(before, len(number) - 1))
         last.append(number.setdefault(after, len(number) - 1))
 
+    def distinct(self) -> int:
+        """How many different rows there are."""
+        return len(np.unique(np.array(self._columns[0], dtype=np.int64)))
+
     def rows(self) -> tuple[Ints, Ints]:
         """(A,) each: the row before and the row after, -1 where there is none."""
         own, before, after = (np.array(column, dtype=np.int64) for column in self._columns)
@@ -323,6 +338,11 @@ def velocities(centre: Doubles, seconds: Doubles, before: Ints, after: Ints) -> 
     velocity = np.full((len(centre), 3), np.nan)
     velocity[known] = (centre[last] - centre[first])[known] / span[known, None]
     return velocity
+
+
+def _require_once(distinct: int, count: int, table: Path) -> None:
+    if distinct < count:
+        raise DataError(f"{table} has the same row twice: {count - distinct:,} tokens are there again", UNPACK_AGAIN)
 
 
 def _refer(known: Mapping[str, V], token: str, table: Path, what: str) -> V:

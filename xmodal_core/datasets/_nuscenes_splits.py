@@ -43,6 +43,19 @@ def scenes_of_split(split: str, tables: Path, present: set[str]) -> set[str]:
     return scenes
 
 
+def absent_scenes(split: str, tables: Path, present: set[str]) -> tuple[str, ...]:
+    """A line that says how many scenes of ``split`` are not in the tables; none where all are, or it was not chosen.
+
+    Raises:
+        DataError: splits.json is damaged.
+    """
+    wanted = {**_official(), **_own(tables / "splits.json")}.get(split, [])
+    absent = sorted(set(wanted).difference(present))
+    if not absent:
+        return ()
+    return (f"{len(absent):,} of {len(set(wanted)):,} scenes of split '{split}' are not in {tables}: {absent[0]}, …",)
+
+
 def splits_with_scenes(tables: Path, present: set[str]) -> tuple[str, ...]:
     """``all``, and the splits that have a scene among ``present``.
 

@@ -100,6 +100,11 @@ class Tables:
     category_name: Text
     category_index: Ints
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether there are annotations at all: those of v1.0-test are kept back."""
+        return len(self.box_object) > 0
+
 
 def read_tables(folder: Path) -> Tables:
     """The tables of one version folder, from the cache where it holds them for exactly these files.

@@ -7,6 +7,7 @@ its own ego pose, boxes are brought into the LiDAR's frame. Formats: nuscenes-de
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 
 from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
-from xmodal_core.datasets._files import plausible_rows, read_image, read_labels, read_rows
+from xmodal_core.datasets._files import plausible_rows, read_image, read_labels, read_rows, unless_all
 from xmodal_core.datasets._nuscenes_classes import DETECTION, DETECTION_OF, OTHER, SEGMENTATION, SEGMENTATION_OF
 from xmodal_core.datasets._nuscenes_example import example
-from xmodal_core.datasets._nuscenes_splits import scenes_of_split, splits_with_scenes
-from xmodal_core.datasets._nuscenes_tables import CAMERAS, Tables, read_tables
+from xmodal_core.datasets._nuscenes_splits import absent_scenes, scenes_of_split, splits_with_scenes
+from xmodal_core.datasets._nuscenes_tables import CAMERAS, LIDAR, Tables, read_tables
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
+from xmodal_core.range_image import of_rings
 from xmodal_core.types import Bools, Boxes, Camera, Doubles, Floats, Frame, Ints, Semantic, Sensor
 
 __all__ = ["NuScenes", "NuScenesConfig", "example"]
@@ -33,7 +35,9 @@ COLUMNS = 5
 NEAR = 1.0
 """Metres: with several sweeps, points with |x| and |y| below this are the vehicle itself and left out (devkit)."""
 
-MISSING_KEYFRAME = "unpack the part of the release that holds it, or add --set dataset.skip_missing=true"
+MISSING_KEYFRAME = (
+    "unpack the part of the release that holds it, or leave out such keyframes: --set dataset.skip_missing=true"
+)
 MISSING_SWEEP = "unpack the sweeps of the release, or add --set dataset.n_sweeps=1"
 
 
@@ -47,7 +51,10 @@ class NuScenesConfig(Settings):
     version: str = setting("", "Folder of the tables, e.g. v1.0-trainval; empty: the only one there is")
     cameras: tuple[str, ...] = setting(CAMERAS, "Which cameras, in which order")
     n_sweeps: int = setting(1, "Sweeps laid together, the keyframe's and those before it", unit="sweeps", ge=1, le=50)
-    skip_missing: bool = setting(False, "Leave out keyframes whose LiDAR file is absent (a partial download)")
+    skip_missing: bool = setting(
+        True,
+        "Leave out keyframes whose LiDAR file is absent (a partial download) and say how many; else it is an error",
+    )
 
 
 class NuScenes(Dataset):
@@ -57,7 +64,7 @@ class NuScenes(Dataset):
     aligned. With ``n_sweeps`` > 1 earlier sweeps follow the keyframe's points, moved into its frame, with
     ``time_lag`` in seconds and semantic class 0; the vehicle's own returns are dropped as nuscenes-devkit does.
     Boxes carry the ten detection classes, then the categories that the detection task leaves out under their own
-    names; boxes without points are kept.
+    names; boxes without points are kept. Where the tables have no annotation at all (v1.0-test), frames have no boxes.
     """
 
     Config: ClassVar[type[Settings]] = NuScenesConfig
@@ -78,7 +85,7 @@ class NuScenes(Dataset):
         self._cameras = _camera_numbers(config.cameras)
         self._tables = read_tables(folder)
         self._folder = folder
-        self._keys = self._keys_of_split(folder)
+        self._keys, self._notes = self._keys_of_split(folder)
         self._classes, self._class_of = _box_classes(self._tables)
         self._segment_of = _segmentation_lookup(self._tables)
 
@@ -123,20 +130,57 @@ class NuScenes(Dataset):
         token: bytes = self._tables.key_lidar_token[self._keys[index]]
         return token.decode()
 
-    def _keys_of_split(self, folder: Path) -> Ints:
-        names = [name.decode() for name in self._tables.scene_name]
-        chosen = scenes_of_split(self._options.split, folder, set(names))
+    def notes(self) -> tuple[str, ...]:
+        """Scenes, keyframes, pictures and labels that are not in this folder."""
+        return self._notes
+
+    def range_image(self, index: int) -> Floats:
+        """The range image of the keyframe's own sweep of frame ``index``, (32, width, 2): range in metres and
+        intensity as stored, (-1, 0) where there is no return; the highest beam first, a column for each firing of
+        the LiDAR where the file has all of them, else by azimuth (``range_image.of_rings``).
+
+        Raises:
+            InputError, DataError: as ``frame``.
+        """
+        self._require_in_range(index)
+        row = int(self._tables.key_lidar[int(self._keys[index])])
+        values = self._values(row, MISSING_KEYFRAME)
+        return of_rings(values[:, :3], values[:, 4], values[:, 3], self.sensor)
+
+    def _keys_of_split(self, folder: Path) -> tuple[Ints, tuple[str, ...]]:
+        """The keyframes to read, and what is told of those that are not."""
+        tables, split = self._tables, self._options.split
+        names = [name.decode() for name in tables.scene_name]
+        chosen = scenes_of_split(split, folder, set(names))
         within = np.array([name in chosen for name in names], dtype=bool)
-        keys = np.flatnonzero(within[self._tables.key_scene])
-        if self._options.skip_missing:
-            files = self._tables.lidar_file[self._tables.key_lidar[keys]]
-            keys = keys[self._present(files)]
-        if not len(keys):
-            raise DataError(
-                f"{folder} has no keyframe to read in split '{self._options.split}'",
-                "unpack the sweeps, or choose another split",
-            )
-        return keys
+        every = np.flatnonzero(within[tables.key_scene])
+        if not len(every):
+            raise DataError(f"{folder} has no keyframe in split '{split}'", "choose another split")
+        there = self._present(tables.lidar_file[tables.key_lidar[every]])
+        notes = [*absent_scenes(split, folder, set(names))]
+        keys = every[there] if self._options.skip_missing else every
+        if not there.any():  # the tables alone, to score boxes: reading a frame says what is missing
+            keys = every
+            notes.append(f"no sweep of the {len(every):,} keyframes of this split is in {self.root}: labels only")
+        elif not there.all():
+            count, then = int((~there).sum()), "are left out" if self._options.skip_missing else "cannot be read"
+            notes.append(f"{count:,} of {len(every):,} keyframes {then}: their {LIDAR} file is not in {self.root}")
+        return keys, (*notes, *self._absent(keys))
+
+    def _absent(self, keys: Ints) -> Iterator[str]:
+        """What the frames ``keys`` lack beside their sweeps, in words."""
+        tables = self._tables
+        rows = tables.key_camera[keys][:, self._cameras]
+        pictures = int(self._present(tables.camera_file[rows[rows >= 0]]).sum())
+        if pictures < rows.size:
+            yield f"{rows.size - pictures:,} of {rows.size:,} pictures of these {len(keys):,} frames are not there"
+        if not tables.has_boxes:
+            yield f"{self._folder.name} has no annotations, so frames have no boxes"
+        labelled = tables.key_labels[keys] != b""
+        if not labelled.any():
+            yield "lidarseg is not there, so points have no classes"
+        elif not labelled.all():
+            yield f"lidarseg knows {int(labelled.sum()):,} of these {len(keys):,} frames: others have no classes"
 
     def _present(self, files: NDArray[np.bytes_]) -> NDArray[np.bool_]:
         paths = [file.decode() for file in files]
@@ -150,7 +194,7 @@ class NuScenes(Dataset):
         key = int(self._keys[index])
         tables = self._tables
         lidar = int(tables.key_lidar[key])
-        points, channels, semantic = self._points(key, lidar)
+        points, channels, semantic, kept = self._points(key, lidar)
         pose = self._lidar_pose(lidar)
         return Frame(
             name=self.name(index),
@@ -163,21 +207,22 @@ class NuScenes(Dataset):
             pose=pose,
             boxes=self._boxes(key, pose),
             semantic=semantic,
+            stored=unless_all(kept),
         )
 
-    def _points(self, key: int, lidar: int) -> tuple[Floats, dict[str, Floats], Semantic | None]:
-        """Points, channels and labels of the keyframe's sweep and those before it, newest first."""
+    def _points(self, key: int, lidar: int) -> tuple[Floats, dict[str, Floats], Semantic | None, Bools]:
+        """Points, channels and labels of the keyframe's sweep and those before it, newest first; which rows of the
+        keyframe's are kept."""
         sweeps = [self._sweep(row, lidar) for row in self._chain(lidar)]
         values = np.concatenate([sweep.values for sweep in sweeps])
         lag = np.concatenate([np.full(len(sweep.values), sweep.lag, dtype=np.float32) for sweep in sweeps])
         channels = {"intensity": values[:, 3].copy(), "time_lag": lag, "ring": values[:, 4].copy()}
-        semantic = None
+        semantic, kept = None, sweeps[0].kept
         if file := self._tables.key_labels[key].decode():
             label = np.zeros(len(values), dtype=np.int64)
-            kept = sweeps[0].kept
             label[: len(sweeps[0].values)] = self._labels(file, len(kept))[kept]
             semantic = Semantic(label, SEGMENTATION)
-        return values[:, :3].copy(), channels, semantic
+        return values[:, :3].copy(), channels, semantic, kept
 
     def _chain(self, lidar: int) -> list[int]:
         """Rows of the LiDAR files from ``lidar`` back in time; fewer than ``n_sweeps`` at the start of a scene."""
@@ -190,7 +235,7 @@ class NuScenes(Dataset):
         """LiDAR file ``row`` in the frame of LiDAR file ``key_row``."""
         tables = self._tables
         hint = MISSING_KEYFRAME if row == key_row else MISSING_SWEEP
-        values = read_rows(self.root / tables.lidar_file[row].decode(), COLUMNS, hint)
+        values = self._values(row, hint)
         kept = plausible_rows(values)
         if self._options.n_sweeps > 1:
             kept = kept & np.asarray((np.abs(values[:, :2]) >= NEAR).any(axis=1), dtype=np.bool_)
@@ -200,6 +245,10 @@ class NuScenes(Dataset):
             values[:, :3] = geometry.transform_points(to_key, values[:, :3])
         lag = float(tables.lidar_time[key_row] - tables.lidar_time[row]) * 1e-6
         return _Sweep(values, kept, lag)
+
+    def _values(self, row: int, hint: str) -> Floats:
+        """(N,5) what LiDAR file ``row`` holds; ``hint`` is for a missing one."""
+        return read_rows(self.root / self._tables.lidar_file[row].decode(), COLUMNS, hint)
 
     def _labels(self, file: str, count: int) -> Ints:
         fine = read_labels(self.root / file, count)
@@ -237,8 +286,16 @@ class NuScenes(Dataset):
             )
         return tuple(cameras)
 
-    def _boxes(self, key: int, lidar_to_world: Doubles) -> Boxes:
+    def boxes(self, index: int) -> Boxes | None:
+        """See ``Dataset``; of the tables."""
+        self._require_in_range(index)
+        key = int(self._keys[index])
+        return self._boxes(key, self._lidar_pose(int(self._tables.key_lidar[key])))
+
+    def _boxes(self, key: int, lidar_to_world: Doubles) -> Boxes | None:
         tables = self._tables
+        if not tables.has_boxes:
+            return None
         which = slice(int(tables.box_start[key]), int(tables.box_start[key + 1]))
         world_to_lidar = geometry.invert(lidar_to_world)
         poses = [world_to_lidar @ _pose(row) for row in tables.box_pose[which]]

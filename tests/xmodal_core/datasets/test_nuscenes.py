@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from xmodal_core.datasets import _example, _nuscenes_example, open_dataset
 from xmodal_core.datasets._nuscenes_classes import DETECTION, OTHER, SEGMENTATION
+from xmodal_core.datasets.nuscenes import NuScenes
 from xmodal_core.errors import DataError
 from xmodal_core.geometry import invert, points_in_box, transform_points
 
@@ -153,11 +154,49 @@ class TestBoxes:
         assert np.isnan(boxes.velocity).all()
 
     def test_a_frame_without_annotations_has_no_boxes_but_the_classes(self, copy: Path) -> None:
-        edit(copy, "sample_annotation", lambda rows: rows.clear())
+        first = open_dataset("nuscenes", copy).name(0)
+        edit(
+            copy,
+            "sample_annotation",
+            lambda rows: rows.__setitem__(slice(None), [row for row in rows if row["sample_token"] != first]),
+        )
         boxes = open_dataset("nuscenes", copy).frame(0).boxes
         assert boxes is not None
         assert len(boxes) == 0
         assert boxes.classes[: len(DETECTION)] == DETECTION
+
+    def test_a_version_without_annotations_has_no_boxes_and_says_so(self, copy: Path) -> None:
+        """As v1.0-test, whose tables of them are empty."""
+        for table in ("sample_annotation", "instance"):
+            edit(copy, table, lambda rows: rows.clear())
+        (copy / VERSION).rename(copy / "v1.0-test")
+        edit_scene = copy / "v1.0-test" / "scene.json"
+        edit_scene.write_text(edit_scene.read_text().replace("scene-0061", "scene-0077"))  # one of the split "test"
+        dataset = open_dataset("nuscenes", copy)
+        assert len(dataset) == 2
+        assert dataset.frame(0).boxes is None
+        assert dataset.boxes(0) is None
+        assert "v1.0-test has no annotations, so frames have no boxes" in dataset.notes()
+
+
+class TestRangeImage:
+    def test_rows_are_beams_and_the_nearest_return_is_seen(self, root: Path) -> None:
+        dataset = open_dataset("nuscenes", root)
+        assert isinstance(dataset, NuScenes)
+        frame, image = dataset.frame(1), dataset.range_image(1)
+        assert image.shape == (32, 1024, 2)
+        ranges = np.linalg.norm(frame.points, axis=1)
+        for ring in (0, 7, 31):
+            of_ring = ranges[frame.channels["ring"] == ring]
+            seen = image[31 - ring, :, 0]
+            assert (seen > 0).sum() == len(of_ring)  # the example has 180 columns
+            np.testing.assert_allclose(np.sort(seen[seen > 0]), np.sort(of_ring), rtol=1e-6)
+
+    def test_it_is_one_of_the_keyframe_whatever_the_sweeps(self, root: Path) -> None:
+        one, many = open_dataset("nuscenes", root), open_dataset("nuscenes", root, {"n_sweeps": 3})
+        assert isinstance(one, NuScenes)
+        assert isinstance(many, NuScenes)
+        np.testing.assert_array_equal(one.range_image(1), many.range_image(1))
 
 
 class TestSweeps:
@@ -257,6 +296,9 @@ def test_the_real_keyframe(real_data: Path) -> None:
     assert [camera.name for camera in frame.cameras][:2] == ["CAM_FRONT", "CAM_FRONT_RIGHT"]
     assert frame.cameras[0].image().shape == (900, 1600, 3)
     assert np.array_equal(frame.channels["ring"], np.arange(len(frame)) % 32)
+    assert isinstance(dataset, NuScenes)
+    assert dataset.range_image(0).shape == (32, 34_688 // 32, 2)
+    assert (dataset.range_image(0)[..., 0] > 0).sum() == (np.abs(frame.points).max(axis=1) > 0).sum()
     assert frame.boxes is not None
     assert len(frame.boxes) == 68
     assert frame.semantic is None

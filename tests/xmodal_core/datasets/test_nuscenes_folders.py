@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xmodal_core.datasets import _nuscenes_example, open_dataset
@@ -36,20 +37,39 @@ class TestFolders:
             open_dataset("nuscenes", copy)
 
     def test_a_keyframe_whose_sweep_is_absent_is_an_error_or_skipped(self, copy: Path) -> None:
-        dataset = open_dataset("nuscenes", copy)
+        dataset = open_dataset("nuscenes", copy, {"skip_missing": False})
         kept = dataset.name(1)
         lost = sorted((copy / "samples" / "LIDAR_TOP").iterdir())[0]
         lost.unlink()
         with pytest.raises(DataError, match=rf"{lost.name} is missing.*skip_missing=true"):
             dataset.frame(0)
-        partial = open_dataset("nuscenes", copy, {"skip_missing": True})
+        partial = open_dataset("nuscenes", copy)
         assert [partial.name(index) for index in range(len(partial))] == [kept]
+        assert partial.notes() == (f"1 of 2 keyframes are left out: their LIDAR_TOP file is not in {copy}",)
+        every = open_dataset("nuscenes", copy, {"skip_missing": False})
+        assert len(every) == 2
+        assert every.notes() == (f"1 of 2 keyframes cannot be read: their LIDAR_TOP file is not in {copy}",)
 
-    def test_a_download_without_any_sweep_is_an_error_even_when_skipping(self, copy: Path) -> None:
+    def test_the_tables_alone_give_labels_and_say_which_sweep_a_frame_lacks(self, copy: Path) -> None:
+        whole = open_dataset("nuscenes", copy).boxes(0)
         for file in (copy / "samples" / "LIDAR_TOP").iterdir():
             file.unlink()
-        with pytest.raises(DataError, match=r"no keyframe to read"):
-            open_dataset("nuscenes", copy, {"skip_missing": True})
+        dataset = open_dataset("nuscenes", copy)
+        assert dataset.notes() == (f"no sweep of the 2 keyframes of this split is in {copy}: labels only",)
+        boxes = dataset.boxes(0)
+        assert boxes is not None
+        assert whole is not None
+        np.testing.assert_array_equal(boxes.centre, whole.centre)
+        with pytest.raises(DataError, match=r"\.pcd\.bin is missing.*unpack"):
+            dataset.frame(0)
+
+    def test_pictures_that_are_not_there_are_counted(self, copy: Path) -> None:
+        next((copy / "samples" / "CAM_BACK").iterdir()).unlink()
+        assert open_dataset("nuscenes", copy).notes() == ("1 of 12 pictures of these 2 frames are not there",)
+        assert open_dataset("nuscenes", copy, {"cameras": ["CAM_FRONT"]}).notes() == ()
+
+    def test_a_whole_folder_has_nothing_to_note(self, root: Path) -> None:
+        assert open_dataset("nuscenes", root, {"split": "all"}).notes() == ()
 
 
 class TestSplits:
@@ -85,6 +105,12 @@ class TestSplits:
         assert len(open_dataset("nuscenes", copy, {"split": "mine"})) == 2
         with pytest.raises(InputError, match=r"known: .*mine"):
             open_dataset("nuscenes", copy, {"split": "yours"})
+
+    def test_scenes_of_a_split_that_are_not_there_are_counted(self, copy: Path) -> None:
+        (copy / VERSION / "splits.json").write_text('{"mine": ["scene-0061", "scene-9999", "scene-9998"]}')
+        assert open_dataset("nuscenes", copy, {"split": "mine"}).notes() == (
+            f"2 of 3 scenes of split 'mine' are not in {copy / VERSION}: scene-9998, …",
+        )
 
     @pytest.mark.parametrize("text", ["[1, 2]", "{", '{"a": 3}'])
     def test_damaged_own_splits_are_named(self, copy: Path, text: str) -> None:

@@ -144,6 +144,32 @@ class TestBuild:
         with pytest.raises(DataError, match=rf"{table}\.json refers to a {what} that does not exist: 'nobody'"):
             build_tables(folder)
 
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "scene",
+            "sample",
+            "calibrated_sensor",
+            "sample_data",
+            "ego_pose",
+            "category",
+            "instance",
+            "sample_annotation",
+        ],
+    )
+    def test_a_row_that_is_there_twice_is_an_error(self, folder: Path, table: str) -> None:
+        file = folder / f"{table}.json"
+        found = json.loads(file.read_text())
+        rows_read = [row for row in found if "RADAR" not in json.dumps(row)]
+        if table in ("ego_pose", "calibrated_sensor"):
+            files = json.loads((folder / "sample_data.json").read_text())
+            used = {row[f"{table}_token"] for row in files if "RADAR" not in row["filename"]}
+            rows_read = [row for row in found if row["token"] in used]
+        for row in rows_read[:: max(1, len(rows_read) // 6)]:
+            file.write_text(json.dumps([*found, row]))
+            with pytest.raises(DataError, match=rf"{table}\.json has (the same row twice|two \w+ keyframes)"):
+                build_tables(folder)
+
     def test_an_ego_pose_that_is_not_there_is_named(self, folder: Path) -> None:
         file = folder / "ego_pose.json"
         found = json.loads(file.read_text())
