@@ -123,6 +123,8 @@ class Looking:
             self._warm = True
         units = discover(frame, self.units)
         notes = list(self._of_folder)
+        if frame.left_out:
+            notes.append(f"{frame.left_out:,} returns are left out: not finite, or the vehicle itself")
         chosen = self._choose(frame, units, notes)
         similarity = None if chosen is None else self._compare(frame, units, chosen, notes)
         if self.dataset.rig.perturb_calibration and frame.cameras:

@@ -63,6 +63,7 @@ class Survey:
         ways: of each frame, the ways to units side by side.
         miscalibrations: of each frame; none where the calibration is as stated.
         notes: what is left out and why, one line each.
+        left_out: returns that are no points of their frames, not finite, or the vehicle itself.
         interrupted: it was broken off before the last frame.
     """
 
@@ -71,6 +72,7 @@ class Survey:
     ways: list[tuple[Way, ...]] = field(default_factory=list)
     miscalibrations: list[Miscalibration] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_out: int = 0
     interrupted: bool = False
 
     @property
@@ -210,6 +212,8 @@ class Surveying:
             self.on_step("done", len(numbers))
         if damaged and not done.frames:
             raise damaged[0]
+        if done.left_out:
+            done.notes.append(f"{done.left_out:,} returns are left out in all: not finite, or the vehicle itself")
         if damaged:
             done.notes.append(f"left out for a damaged file: {len(damaged):,} frames; the first: {damaged[0].message}")
         return done
@@ -220,6 +224,7 @@ class Surveying:
         from xmodal_core.units.ways import examine
 
         frame = self.dataset.frame(number)
+        done.left_out += frame.left_out
         if not done.frames:
             # The first call in a process also loads compiled code.
             discover(frame, self.units, seed=self.seed)

@@ -196,6 +196,9 @@ class Frame:
         boxes, semantic: labels, where the data has them.
         pixels: which point is seen where, where the data set says so itself, e.g. because a camera's rolling shutter
             makes ``Camera.project`` an approximation; None: the cameras' models say it.
+        stored: (M,) bool, which returns of the sweep's file are among the points, in their order, where some are left
+            out: not finite, absurd, or the vehicle itself where several sweeps are laid over one another; None: all are.
+            (Points of earlier sweeps follow.)
     """
 
     name: str
@@ -209,6 +212,7 @@ class Frame:
     boxes: Boxes | None = None
     semantic: Semantic | None = None
     pixels: Pixels | None = None
+    stored: Bools | None = None
 
     def __post_init__(self) -> None:
         n = len(self.points)
@@ -222,9 +226,18 @@ class Frame:
         if self.pixels is not None:
             _check_below("pixels.point", self.pixels.point, n)
             _check_below("pixels.camera", self.pixels.camera, len(self.cameras))
+        if self.stored is not None:
+            _check("stored", self.stored, (None,), np.bool_)
+            if np.count_nonzero(self.stored) > n:
+                raise ValueError(f"stored marks {np.count_nonzero(self.stored)} returns, of {n} points")
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @property
+    def left_out(self) -> int:
+        """How many returns of the sweep's file are not among the points."""
+        return 0 if self.stored is None else int(np.count_nonzero(~self.stored))
 
 
 @dataclass(frozen=True)

@@ -258,6 +258,9 @@ class TestEveryDataset:
             sweep.write_bytes(values.tobytes())
         frame = open_dataset(name, root).frame(0)
         np.testing.assert_array_equal(frame.points, np.delete(whole.points, [5, 7, 9, 11], axis=0))
+        assert frame.stored is not None
+        assert np.flatnonzero(~frame.stored).tolist() == [5, 7, 9, 11]
+        assert (frame.left_out, whole.left_out, whole.stored) == (4, 0, None)
         for channel, values in frame.channels.items():
             np.testing.assert_array_equal(values, np.delete(whole.channels[channel], [5, 7, 9, 11]))
         if frame.semantic is not None and whole.semantic is not None:

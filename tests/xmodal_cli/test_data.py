@@ -124,3 +124,22 @@ def test_a_picture_that_cannot_be_written_is_complained_of_first(example_root: R
     root = str(example_root("folder"))
     for wrong in (tmp_path / "a.pdf", tmp_path / "nowhere" / "a.png", tmp_path):
         assert run(["data", "check", "--root", root, "--out", str(wrong)]) == 2
+
+
+def test_returns_that_are_left_out_are_counted(
+    example_copy: Root, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    root = example_copy("kitti_object")
+    sweep = sorted(root.rglob("velodyne/*.bin"))[0]
+    values = np.fromfile(sweep, dtype="<f4")
+    values[[0, 9]] = np.nan
+    values.tofile(sweep)
+    source = ["--dataset", "kitti_object", "--root", str(root)]
+    assert told("info", *source)["left_out"] == 2
+    for words in (
+        ["data", "info"],
+        ["units", "stats", "--no-teacher"],
+        ["units", "show", "--stage", "ground", "--out", str(tmp_path / "ground.png")],
+    ):
+        assert run([*words, *source]) == 0
+        assert "2 returns are left out" in capsys.readouterr().err

@@ -27,6 +27,11 @@ def plausible_rows(values: Floats) -> Bools:
     return np.asarray((np.abs(values) < LARGEST).all(axis=1), dtype=np.bool_)
 
 
+def unless_all(kept: Bools) -> Bools | None:
+    """``kept`` as ``Frame.stored`` takes it: None where every row is."""
+    return None if kept.all() else kept
+
+
 def read_bytes(path: Path, hint: str = FETCH_AGAIN) -> bytes:
     """All of a file; ``hint`` is what to do where it is missing.
 

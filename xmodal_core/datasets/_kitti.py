@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from xmodal_core import geometry
-from xmodal_core.datasets._files import FETCH_AGAIN, plausible, plausible_rows, read_rows, read_text
+from xmodal_core.datasets._files import FETCH_AGAIN, plausible, plausible_rows, read_rows, read_text, unless_all
 from xmodal_core.errors import DataError
-from xmodal_core.types import Doubles, Floats, Sensor
+from xmodal_core.types import Bools, Doubles, Floats, Sensor
 
 COLUMNS = 4
 """x, y, z, reflectance (0..1): a row of a velodyne .bin file."""
@@ -135,12 +135,13 @@ def notes_by_sequence(lacks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(f"sequence{'s' if len(who) > 1 else ''} {', '.join(who)}: no {what}" for what, who in names.items())
 
 
-def read_points(file: Path) -> tuple[Floats, dict[str, Floats]]:
-    """Points (N,3) and the ``intensity`` channel of a velodyne file; points that are not finite are dropped.
+def read_points(file: Path) -> tuple[Floats, dict[str, Floats], Bools | None]:
+    """Points (N,3) of a velodyne file, the ``intensity`` channel, and ``Frame.stored``: what is not finite is dropped.
 
     Raises:
         DataError: the file is missing, empty or cut short.
     """
     values = read_rows(file, COLUMNS)
-    values = values[plausible_rows(values)]
-    return values[:, :3].copy(), {"intensity": values[:, 3].copy()}
+    kept = plausible_rows(values)
+    values = values[kept]
+    return values[:, :3].copy(), {"intensity": values[:, 3].copy()}, unless_all(kept)

@@ -13,7 +13,15 @@ from typing import ClassVar
 import numpy as np
 
 from xmodal_core.config import Settings, setting
-from xmodal_core.datasets._files import FETCH_AGAIN, image_size, plausible_rows, read_bytes, read_image, read_text
+from xmodal_core.datasets._files import (
+    FETCH_AGAIN,
+    image_size,
+    plausible_rows,
+    read_bytes,
+    read_image,
+    read_text,
+    unless_all,
+)
 from xmodal_core.datasets._folder_example import example
 from xmodal_core.datasets._folder_file import (
     AXES,
@@ -127,6 +135,7 @@ class Folder(Dataset):
             pose=None if line.pose is None else matrix(line.pose),
             boxes=self._boxes(frame),
             semantic=self._semantic(frame, kept),
+            stored=unless_all(kept),
         )
 
     def _line(self, frame: str) -> FrameLine:

@@ -81,7 +81,7 @@ class KittiObject(Dataset):
 
     def _read(self, index: int) -> Frame:
         name = self._names[index]
-        points, channels = _kitti.read_points(self._folder / "velodyne" / f"{name}.bin")
+        points, channels, stored = _kitti.read_points(self._folder / "velodyne" / f"{name}.bin")
         file = self._folder / "calib" / f"{name}.txt"
         values = _kitti.read_calibration(file)
         lidar_to_rectified = _lidar_to_rectified(values, file)
@@ -91,6 +91,7 @@ class KittiObject(Dataset):
             timestamp=0.0,
             points=points,
             channels=channels,
+            stored=stored,
             sensor=self.sensor,
             cameras=tuple(
                 self._camera(camera, name, _kitti.projection(values, CAMERAS[camera], file), lidar_to_rectified)

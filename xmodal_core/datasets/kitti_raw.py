@@ -101,13 +101,14 @@ class KittiRaw(Dataset):
 
     def _read(self, index: int) -> Frame:
         drive, number = self._frames[index]
-        points, channels = _kitti.read_points(drive.sweep(number))
+        points, channels, stored = _kitti.read_points(drive.sweep(number))
         return Frame(
             name=self.name(index),
             scene=drive.name,
             timestamp=drive.timestamp(number),
             points=points,
             channels=channels,
+            stored=stored,
             sensor=self.sensor,
             cameras=tuple(drive.camera(camera, number) for camera in self._wanted),
             pose=drive.pose(number),

@@ -115,13 +115,14 @@ class KittiTracking(Dataset):
 
     def _read(self, index: int) -> Frame:
         sequence, number = self._frames[index]
-        points, channels = _kitti.read_points(sequence.sweep(number))
+        points, channels, stored = _kitti.read_points(sequence.sweep(number))
         return Frame(
             name=self.name(index),
             scene=sequence.name,
             timestamp=number * PERIOD,
             points=points,
             channels=channels,
+            stored=stored,
             sensor=self.sensor,
             cameras=sequence.cameras(number),
             pose=sequence.pose(number),

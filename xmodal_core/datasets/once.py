@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import field_validator
 
 from xmodal_core.config import Settings, setting
-from xmodal_core.datasets._files import image_size, plausible_rows, read_image, read_rows, read_text
+from xmodal_core.datasets._files import image_size, plausible_rows, read_image, read_rows, read_text, unless_all
 from xmodal_core.datasets._once_example import example
 from xmodal_core.datasets._once_file import CLASSES, read_sequence
 from xmodal_core.datasets.base import Dataset
@@ -158,7 +158,8 @@ class Once(Dataset):
     def _read(self, index: int) -> Frame:
         sequence, row = self._frames[index]
         values = read_rows(sequence.sweep(row), COLUMNS, MISSING_SWEEP)
-        values = values[plausible_rows(values)]
+        kept = plausible_rows(values)
+        values = values[kept]
         return Frame(
             name=self.name(index),
             scene=sequence.name,
@@ -169,6 +170,7 @@ class Once(Dataset):
             cameras=tuple(sequence.cameras(row)),
             pose=sequence.file.pose_of(row),
             boxes=sequence.boxes(row),
+            stored=unless_all(kept),
         )
 
 

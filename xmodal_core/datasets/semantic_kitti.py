@@ -27,6 +27,7 @@ from xmodal_core.datasets._files import (
     read_image,
     read_rows,
     read_text,
+    unless_all,
 )
 from xmodal_core.datasets._semantic_kitti_classes import SEGMENTATION, class_of_label
 from xmodal_core.datasets._semantic_kitti_example import example
@@ -133,6 +134,7 @@ class SemanticKitti(Dataset):
             cameras=sequence.cameras(number),
             pose=sequence.pose(number),
             semantic=None if labels is None else Semantic(labels[0][kept], SEGMENTATION, labels[1][kept]),
+            stored=unless_all(kept),
         )
 
 

@@ -93,6 +93,7 @@ class Sample:
         interrupted: it was broken off before the last frame.
         seconds: to read a frame with its pictures.
         points, distance: points of a frame, and their distance from the sensor in metres.
+        left_out: returns that are no points of their frames, not finite, or the vehicle itself.
         channels, axes: values of each channel and coordinate.
         cameras: by name.
         boxes, semantic: how many of each class, and in how many frames there are such labels.
@@ -104,6 +105,7 @@ class Sample:
     interrupted: bool = False
     seconds: Spread = field(default_factory=Spread)
     points: Spread = field(default_factory=Spread)
+    left_out: int = 0
     distance: Spread = field(default_factory=Spread)
     axes: dict[str, Spread] = field(default_factory=lambda: {axis: Spread() for axis in "xyz"})
     channels: dict[str, Spread] = field(default_factory=dict)
@@ -132,6 +134,7 @@ class Sample:
         """All of it as values that JSON can hold."""
         return {
             "frames_read": len(self.read),
+            "left_out": self.left_out,
             "damaged": [{"frame": number, "error": error.message} for number, error in self.damaged],
             "seconds_a_frame": self.seconds.as_json(),
             "points": self.points.as_json(),
@@ -206,6 +209,7 @@ def _broken(dataset: Dataset, number: int, found: Sample, pictures: bool) -> Inp
 
 def _take(frame: Frame, found: Sample) -> None:
     found.points.add(len(frame))
+    found.left_out += frame.left_out
     found.distance.add(np.linalg.norm(frame.points, axis=1))
     for axis, values in zip("xyz", frame.points.T, strict=True):
         found.axes[axis].add(values)

@@ -49,6 +49,9 @@ def info(
         _print(opened.root, stated, found)
     for note in stated["notes"]:
         err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if found.left_out:
+        words = f"{found.left_out:,} returns are left out in all: not finite, or the vehicle itself"
+        err.print(f"note: {words}", highlight=False, soft_wrap=True)
     if found.damaged:
         number, error = found.damaged[0]
         err.print(
