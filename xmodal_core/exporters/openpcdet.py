@@ -22,7 +22,7 @@ FEATURE_NAMES = {"time_lag": "timestamp"}
 
 HEADER = """\
 # What these weights need of an OpenPCDet cfg; it stands in place of the same keys there.
-# Points are in the data set's own LiDAR frame and channels as it stores them{scaled}.
+# Points are in the data set's own LiDAR frame and channels as xmodal's reader of it gives them{scaled}.
 # DynPillarVFE (needs torch_scatter) computes what was pre-trained. PillarVFE with transform_points_to_voxels takes the
 # same tensors, but sees only MAX_POINTS_PER_VOXEL points of a pillar and lets its padding into the maximum.
 """

@@ -299,7 +299,8 @@ class DetectionProtocol(Protocol):
 
 def _labelled(name: str, boxes: Boxes | None) -> Boxes:
     if boxes is None:
-        raise DataError(f"frame '{name}' has no labelled boxes", "choose a split that has labels")
+        hint = "choose a split that has labels; for once also --set dataset.annotated_only=true"
+        raise DataError(f"frame '{name}' has no labelled boxes", hint)
     return boxes
 
 
