@@ -126,13 +126,14 @@ def rectified_camera(projection: Doubles, lidar_to_rectified: Doubles) -> tuple[
     return intrinsics, geometry.rigid(np.eye(3), shift) @ lidar_to_rectified
 
 
-def notes_by_sequence(lacks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """A line for each thing that sequences lack, from what each of them lacks: those that lack the same share it."""
+def notes_by_sequence(lacks: Mapping[str, Sequence[str]], kind: str = "sequence") -> tuple[str, ...]:
+    """A line for each thing that sequences (or what ``kind`` calls them) lack, from what each of them lacks: those
+    that lack the same share it."""
     names: dict[str, list[str]] = {}
     for name, words in lacks.items():
         for what in words:
             names.setdefault(what, []).append(name)
-    return tuple(f"sequence{'s' if len(who) > 1 else ''} {', '.join(who)}: no {what}" for what, who in names.items())
+    return tuple(f"{kind}{'s' if len(who) > 1 else ''} {', '.join(who)}: no {what}" for what, who in names.items())
 
 
 def read_points(file: Path) -> tuple[Floats, dict[str, Floats], Bools | None]:

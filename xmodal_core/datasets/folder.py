@@ -118,6 +118,22 @@ class Folder(Dataset):
         """``all`` and the lists in splits/."""
         return ("all", *(file.stem for file in self._lists()))
 
+    def notes(self) -> tuple[str, ...]:
+        """Labels and lines that some frames lack."""
+        part = self._calibration.part
+        notes = [] if self._lines else [f"{part.frames} is not there, so frames have no time, scene or pose"]
+        for kind, labels in (("boxes", part.boxes), ("semantic", part.semantic)):
+            if labels is not None:
+                folder = self.root / labels.folder
+                there = {file.stem for file in folder.iterdir()} if folder.is_dir() else set()
+                without = sum(frame not in there for frame in self._frames)
+                words = f"{without:,} of {len(self._frames):,} frames have no {kind}: they have no file in {folder}"
+                notes += [words] if without else []
+        pictures = {file.stem for name in self._cameras for file in self._pictures(name).iterdir()}
+        if lost := pictures.difference(self._files):
+            notes.append(f"{len(lost):,} pictures have no sweep and are left out, as {min(lost)}")
+        return tuple(notes)
+
     def _read(self, index: int) -> Frame:
         frame = self._frames[index]
         line = self._line(frame)

@@ -79,6 +79,14 @@ class KittiObject(Dataset):
         there = [folder for folder in FOLDERS if (self.root / folder / "velodyne").is_dir()]
         return (*there, *(file.stem for file in sorted(self.root.glob("ImageSets/*.txt"))))
 
+    def notes(self) -> tuple[str, ...]:
+        """Labels that are not there, and frames that have a calibration and no sweep."""
+        known = {file.stem for file in (self._folder / "calib").glob("*.txt")}
+        left_out = len(known.difference(file.stem for file in (self._folder / "velodyne").glob("*.bin")))
+        notes = [f"{left_out:,} of {len(known):,} frames with a calibration have no sweep and are left out"]
+        unlabelled = f"{self._folder.name}/label_2 is not there, so frames have no boxes"
+        return (*(notes if left_out else ()), *(() if (self._folder / "label_2").is_dir() else (unlabelled,)))
+
     def _read(self, index: int) -> Frame:
         name = self._names[index]
         points, channels, stored = _kitti.read_points(self._folder / "velodyne" / f"{name}.bin")

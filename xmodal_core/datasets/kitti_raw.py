@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -99,6 +100,10 @@ class KittiRaw(Dataset):
         """The drive."""
         return self._frames[index][0].name
 
+    def notes(self) -> tuple[str, ...]:
+        """Drives without their times, poses or boxes, or without some sweeps that have a picture."""
+        return _kitti.notes_by_sequence({drive.name: drive.lacks(self._wanted) for drive in self._drives}, "drive")
+
     def _read(self, index: int) -> Frame:
         drive, number = self._frames[index]
         points, channels, stored = _kitti.read_points(drive.sweep(number))
@@ -135,8 +140,7 @@ class _Drive:
         if self._times is None:
             return number * PERIOD
         if number >= len(self._times) or np.isnan(self._times[number]):
-            file = self.folder / "velodyne_points" / "timestamps.txt"
-            raise DataError(f"{file} has no time of frame {number}", FETCH_AGAIN)
+            raise DataError(f"{self._times_file} has no time of frame {number}", FETCH_AGAIN)
         return float(self._times[number])
 
     def camera(self, camera: str, number: int) -> Camera:
@@ -155,16 +159,36 @@ class _Drive:
             return None
         return imu_pose(read_oxts(file), self._reference) @ geometry.invert(self._imu_to_lidar)
 
+    def lacks(self, cameras: Iterable[str]) -> list[str]:
+        """What is not there of it, in words."""
+        pictures = [path for camera in cameras for path in (self.folder / f"image_{camera}" / "data").glob("*.png")]
+        seen = {int(path.stem) for path in pictures if path.stem.isdigit()}
+        poseless = sum(not self._oxts(number).exists() for number in self.numbers)
+        found = {
+            f"sweep for {len(seen.difference(self.numbers)):,} pictures": not seen <= set(self.numbers),
+            "times, without timestamps.txt: taken to be ten a second": not self._times_file.exists(),
+            f"pose of {poseless:,} of {len(self.numbers):,} sweeps, without oxts": poseless > 0,
+            "boxes, without tracklet_labels.xml": not self._tracklets_file.exists(),
+        }
+        return [words for words, is_so in found.items() if is_so]
+
     def boxes(self, number: int) -> Boxes | None:
         return None if self._tracklets is None else boxes_of_frame(self._tracklets, number)
 
     def _oxts(self, number: int) -> Path:
         return self.folder / "oxts" / "data" / f"{number:010d}.txt"
 
+    @property
+    def _times_file(self) -> Path:
+        return self.folder / "velodyne_points" / "timestamps.txt"
+
+    @property
+    def _tracklets_file(self) -> Path:
+        return self.folder / "tracklet_labels.xml"
+
     @cached_property
     def _times(self) -> Doubles | None:
-        file = self.folder / "velodyne_points" / "timestamps.txt"
-        return _timestamps(file) if file.exists() else None
+        return _timestamps(self._times_file) if self._times_file.exists() else None
 
     @cached_property
     def _reference(self) -> Reference | None:
@@ -173,8 +197,7 @@ class _Drive:
 
     @cached_property
     def _tracklets(self) -> list[Tracklet] | None:
-        file = self.folder / "tracklet_labels.xml"
-        return read_tracklets(file) if file.exists() else None
+        return read_tracklets(self._tracklets_file) if self._tracklets_file.exists() else None
 
     @cached_property
     def _cam_to_cam(self) -> dict[str, Doubles]:

@@ -186,8 +186,17 @@ class _Sequence:
         else:
             words = [f"pictures in {camera}" for camera in self._wanted if camera not in self._with_pictures]
             words += [] if (self.folder / "poses.txt").exists() else ["poses, without poses.txt"]
+        words += [] if (self.folder / "times.txt").exists() else ["times, without times.txt: taken to be ten a second"]
         unlabelled = self.name not in TEST and not (self.folder / "labels").is_dir()
+        lost = self._without_sweep()
+        words += [f"sweep of {lost:,} scan{'s' if lost > 1 else ''} with pictures or labels"] if lost else []
         return words + (["labels"] if unlabelled else [])
+
+    def _without_sweep(self) -> int:
+        """How many scans have a picture or labels, and no sweep."""
+        folders = [(self.folder / "labels", "*.label"), *((self.folder / camera, "*.png") for camera in self._wanted)]
+        known = {file.stem for folder, pattern in folders for file in folder.glob(pattern)}
+        return len({int(stem) for stem in known if re.fullmatch(r"[0-9]{6}", stem)}.difference(self.numbers))
 
     def _camera(self, camera: str, number: int) -> Camera:
         picture = self.folder / camera / f"{number:06d}.png"
