@@ -90,6 +90,7 @@ def describe(header: Header) -> Iterator[tuple[str, str]]:
     )
     where = f" in {experiment.root}" if experiment.root else ""
     yield "data", f"{_some(plan.frames, 'frame')} of {experiment.dataset.name}{where}"
+    yield from (("note", note) for note in header.notes)
     workers = f", {header.workers} more process{'es' if header.workers > 1 else ''} reading" if header.workers else ""
     yield "machine", f"{header.device}, {header.precision} bits{workers}"
     yield (

@@ -162,7 +162,10 @@ class Waymo(Dataset):
     def notes(self) -> tuple[str, ...]:
         """Components that were not fetched, and how many segments are left out because they are not whole."""
         absent = [f"{self._folder.name}/{name}: {words}" for name, words in WITHOUT.items() if not self._has(name)]
-        count = len(self._left_out)
+        known = {
+            file.stem for name in ("camera_image", "lidar_box") for file in (self._folder / name).glob("*.parquet")
+        }
+        count = len(known.union(self._left_out).difference(self._contexts))
         return (
             (*absent, f"{count} segments are left out: files of them are missing or cut short") if count else (*absent,)
         )

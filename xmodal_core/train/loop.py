@@ -140,7 +140,7 @@ def main(
         listener=listener if fabric.is_global_zero else Listener(),
     )
     sitting.take_up()
-    sitting.listener.begins(_header(sitting, workers))
+    sitting.listener.begins(_header(sitting, workers, parts.dataset.notes()))
     loader = make_loader(experiment, parts, plan, sitting.progress.step, fabric.global_rank, workers, fabric.device)
     with sitting.open_books(stop), opened(loader) as batches:
         fit(fabric, method, stepper, batches, sitting, stop)
@@ -229,7 +229,7 @@ def _refuse_other_frames(experiment: Experiment, parts: Parts, facts: Mapping[st
         )
 
 
-def _header(sitting: Sitting, workers: int) -> Header:
+def _header(sitting: Sitting, workers: int, notes: tuple[str, ...]) -> Header:
     trained = sum(p.numel() for p in sitting.method.parameters() if p.requires_grad)
     network = sum(p.numel() for p in sitting.method.network.parameters())
     precision = sitting.experiment.train.precision
@@ -244,4 +244,5 @@ def _header(sitting: Sitting, workers: int) -> Header:
         parameters=network,
         head_parameters=trained - network,
         differences=run.differences(run.read_facts(sitting.folder)),
+        notes=notes,
     )

@@ -27,6 +27,7 @@ class Header:
         parameters: numbers in the network, which is what is exported.
         head_parameters: numbers trained beside it.
         differences: what is another version than when the run began.
+        notes: what the data set's folder lacks, or leaves out.
     """
 
     run: Path
@@ -39,6 +40,7 @@ class Header:
     parameters: int
     head_parameters: int
     differences: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Listener:

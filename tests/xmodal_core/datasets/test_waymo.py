@@ -523,6 +523,13 @@ class TestOptions:
         assert any("1 segments are left out" in note for note in dataset.notes())
         assert {frame.scene for frame in dataset} == {written.CONTEXT}
 
+    def test_a_segment_without_range_images_is_told(self, copy: Path) -> None:
+        whole = open_dataset(NAME, copy).notes()
+        shutil.copy(file_of(copy, "camera_image"), file_of(copy, "camera_image", "another"))
+        dataset = open_dataset(NAME, copy)
+        assert len(dataset) == 2
+        assert set(dataset.notes()) - set(whole) == {"1 segments are left out: files of them are missing or cut short"}
+
     def test_a_segment_that_is_cut_short_is_named_or_left_out(self, copy: Path) -> None:
         for component in COMPONENTS:
             shutil.copy(file_of(copy, component), file_of(copy, component, "another"))
