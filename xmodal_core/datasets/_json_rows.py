@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import itemgetter
@@ -16,14 +15,13 @@ CHUNK = 1 << 19
 """Characters read at a time; also the longest row that is believed."""
 
 _DECODER = json.JSONDecoder()
-_SPACE = re.compile(r"[ \t\r\n]*")
 UNPACK_AGAIN = "unpack the tables again from their archive"
 
 
 def rows(table: Path, *fields: str) -> Iterator[Any]:
     """The named ``fields`` of each row of ``table``, a JSON list of objects, as a tuple (one field: the value).
 
-    Only some hundred rows and their text are held at a time.
+    Only one row and half a megabyte of text are held at a time.
 
     Raises:
         DataError: the table is missing or damaged, or a row lacks a field.
@@ -64,12 +62,7 @@ def _parse(stream: TextIO) -> Iterator[Any]:
     if text[at] != "[":
         raise ValueError("it is not a JSON list")
     text, at = _next_token(stream, text, at + 1)
-    tried = ""
     while text[at] != "]":
-        if tried is not text:  # a chunk that was cut in a wrong place is gone through row by row
-            tried = text
-            found, at = _whole_rows(text, at)
-            yield from found
         row, text, at = _row(stream, text, at)
         yield row
         text, at = _next_token(stream, text, at)
@@ -77,20 +70,6 @@ def _parse(stream: TextIO) -> Iterator[Any]:
             text, at = _next_token(stream, text, at + 1)
         elif text[at] != "]":
             raise ValueError("a comma is missing between two rows")
-
-
-def _whole_rows(text: str, at: int) -> tuple[list[Any], int]:
-    """The rows from ``at`` on that are followed by another one, and where that one begins: all at once, several times
-    faster than one by one. None where the last "}," in ``text`` does not end a row, which no table of the release does.
-    """
-    cut = text.rfind("},", at)
-    begin = _SPACE.match(text, cut + 2).end()  # type: ignore[union-attr]  # it also matches nothing
-    if cut < 0 or begin == len(text) or text[begin] == "]":
-        return [], at
-    try:
-        return list(json.loads(f"[{text[at : cut + 1]}]")), begin
-    except ValueError:
-        return [], at
 
 
 def _row(stream: TextIO, text: str, at: int) -> tuple[Any, str, int]:

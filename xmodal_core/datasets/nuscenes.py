@@ -137,7 +137,8 @@ class NuScenes(Dataset):
     def range_image(self, index: int) -> Floats:
         """The range image of the keyframe's own sweep of frame ``index``, (32, width, 2): range in metres and
         intensity as stored, (-1, 0) where there is no return; the highest beam first, a column for each firing of
-        the LiDAR where the file has all of them, else by azimuth (``range_image.of_rings``).
+        the LiDAR where the file has all of them, else by azimuth (``range_image.of_rings``). Files hold a pulse that
+        never came back as a point at the LiDAR: like the vehicle itself, it is no return.
 
         Raises:
             InputError, DataError: as ``frame``.
@@ -145,6 +146,7 @@ class NuScenes(Dataset):
         self._require_in_range(index)
         row = int(self._tables.key_lidar[int(self._keys[index])])
         values = self._values(row, MISSING_KEYFRAME)
+        values[~_beyond_vehicle(values), :3] = 0.0  # a pixel of its own, without a return
         return of_rings(values[:, :3], values[:, 4], values[:, 3], self.sensor)
 
     def _keys_of_split(self, folder: Path) -> tuple[Ints, tuple[str, ...]]:
@@ -238,7 +240,7 @@ class NuScenes(Dataset):
         values = self._values(row, hint)
         kept = plausible_rows(values)
         if self._options.n_sweeps > 1:
-            kept = kept & np.asarray((np.abs(values[:, :2]) >= NEAR).any(axis=1), dtype=np.bool_)
+            kept = kept & _beyond_vehicle(values)
         values = values[kept]
         if row != key_row:
             to_key = geometry.invert(self._lidar_pose(key_row)) @ self._lidar_pose(row)
@@ -394,6 +396,11 @@ def _segmentation_lookup(tables: Tables) -> Ints:
         if 0 <= index < 256:
             lookup[index] = SEGMENTATION.index(SEGMENTATION_OF.get(name.decode(), "ignore"))
     return lookup
+
+
+def _beyond_vehicle(values: Floats) -> Bools:
+    """(N,) bool: the rows of a point file that are not the vehicle itself (devkit remove_close: a square)."""
+    return np.asarray((np.abs(values[:, :2]) >= NEAR).any(axis=1), dtype=np.bool_)
 
 
 def _pose(row: Doubles) -> Doubles:

@@ -192,6 +192,18 @@ class TestRangeImage:
             assert (seen > 0).sum() == len(of_ring)  # the example has 180 columns
             np.testing.assert_allclose(np.sort(seen[seen > 0]), np.sort(of_ring), rtol=1e-6)
 
+    def test_firings_have_a_column_each_and_the_vehicle_itself_is_no_return(self, copy: Path) -> None:
+        file = sorted((copy / "samples" / "LIDAR_TOP").iterdir())[0]
+        values = np.zeros((32 * 50, 5), dtype="<f4")
+        values[:, 1], values[:, 3], values[:, 4] = 5 + np.arange(1600), 7, np.arange(1600) % 32
+        values[40, :2] = 0.3, -0.9
+        file.write_bytes(values.tobytes())
+        dataset = open_dataset("nuscenes", copy)
+        assert isinstance(dataset, NuScenes)
+        wanted = values[:, 1].reshape(50, 32).T[::-1].copy()
+        wanted[31 - 8, 1] = -1
+        np.testing.assert_array_equal(dataset.range_image(0)[..., 0], wanted)
+
     def test_it_is_one_of_the_keyframe_whatever_the_sweeps(self, root: Path) -> None:
         one, many = open_dataset("nuscenes", root), open_dataset("nuscenes", root, {"n_sweeps": 3})
         assert isinstance(one, NuScenes)
@@ -298,7 +310,7 @@ def test_the_real_keyframe(real_data: Path) -> None:
     assert np.array_equal(frame.channels["ring"], np.arange(len(frame)) % 32)
     assert isinstance(dataset, NuScenes)
     assert dataset.range_image(0).shape == (32, 34_688 // 32, 2)
-    assert (dataset.range_image(0)[..., 0] > 0).sum() == (np.abs(frame.points).max(axis=1) > 0).sum()
+    assert (dataset.range_image(0)[..., 0] > 0).sum() == (np.abs(frame.points[:, :2]).max(axis=1) >= 1).sum()
     assert frame.boxes is not None
     assert len(frame.boxes) == 68
     assert frame.semantic is None
