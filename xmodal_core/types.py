@@ -197,7 +197,7 @@ class Frame:
         pixels: which point is seen where, where the data set says so itself, e.g. because a camera's rolling shutter
             makes ``Camera.project`` an approximation; None: the cameras' models say it.
         stored: (M,) bool, which returns of the sweep's file are among the points, in their order, where some are left
-            out: not finite, absurd, or the vehicle itself where several sweeps are laid over one another; None: all are.
+            out: not finite, absurd, or the vehicle itself where sweeps are laid over one another; None: all are.
             (Points of earlier sweeps follow.)
     """
 

@@ -189,7 +189,10 @@ class NuScenes(Dataset):
         listing: dict[str, set[str]] = {}
         for folder in {os.path.dirname(path) for path in paths}:
             there = self.root / folder
-            listing[folder] = set(os.listdir(there)) if there.is_dir() else set()
+            try:
+                listing[folder] = set(os.listdir(there)) if there.is_dir() else set()
+            except OSError as error:
+                raise DataError(f"cannot read {there}: {error.strerror}", "check its permissions") from None
         return np.array([os.path.basename(path) in listing[os.path.dirname(path)] for path in paths], dtype=bool)
 
     def _read(self, index: int) -> Frame:

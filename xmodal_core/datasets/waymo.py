@@ -167,7 +167,7 @@ class Waymo(Dataset):
         }
         count = len(known.union(self._left_out).difference(self._contexts))
         return (
-            (*absent, f"{count} segments are left out: files of them are missing or cut short") if count else (*absent,)
+            (*absent, f"segments left out, of which files are missing or cut short: {count}") if count else (*absent,)
         )
 
     def _has(self, component: str) -> bool:
