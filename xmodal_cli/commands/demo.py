@@ -119,6 +119,7 @@ def _farewell(folder: Path, seconds: float) -> None:
     out.print("\nnext:", highlight=False)
     for line in (
         "xmodal units show --frame 120        # six streets, made on first use",
+        "xmodal units tune --frame 120        # move a slider, see the units change",
         "xmodal units show --dataset nuscenes --root DIR --frame 0",
         "xmodal pretrain --dataset nuscenes --root DIR --epochs 50",
         "xmodal settings                      # everything that --set and --config take",

@@ -41,7 +41,7 @@ def read_tracklets(file: Path) -> list[Tracklet]:
     try:
         items = ElementTree.fromstring(read_bytes(file)).findall("tracklets/item")
         return [_tracklet(item, file) for item in items]
-    except (ElementTree.ParseError, TypeError, ValueError) as error:
+    except (ElementTree.ParseError, LookupError, TypeError, ValueError) as error:  # an encoding that nobody knows, too
         raise DataError(f"{file} is damaged: {error}", FETCH_AGAIN) from None
 
 

@@ -41,7 +41,9 @@ OFFICIAL = {
 }  # fmt: skip
 """For folders without ImageSets; the raw splits, each within the next, are too long to be here."""
 
-MISSING_SWEEP = "unpack the part of the release that holds it, or add --set dataset.skip_missing=true"
+MISSING_SWEEP = (
+    "unpack the part of the release that holds it, or leave such frames out: --set dataset.skip_missing=true"
+)
 
 
 class OnceConfig(Settings):
@@ -53,7 +55,7 @@ class OnceConfig(Settings):
     sequences: tuple[str, ...] = setting((), "Which sequences of the split, e.g. 000076; empty: all that are there")
     cameras: tuple[str, ...] = setting(CAMERAS, "Which cameras, in which order")
     annotated_only: bool = setting(False, "Leave out frames without annotation, most of those of train and val")
-    skip_missing: bool = setting(False, "Leave out frames whose LiDAR file is absent (a partial download)")
+    skip_missing: bool = setting(True, "Leave out frames whose LiDAR file is absent (a partial download), and say so")
 
     @field_validator("sequences", mode="before")
     @classmethod

@@ -123,6 +123,7 @@ class TestTracklets:
         ("old", "new", "complaint"),
         [
             ("</tracklets>", "", "is damaged: mismatched tag"),
+            ('encoding="UTF-8"', 'encoding="UUF-8"', "is damaged: unknown encoding"),
             ("<objectType>Car", "<objectType>Tank", "unknown class 'Tank'.*known: Car, Van"),
             ("<h>1.6</h>", "", "is damaged: an item has no <h>"),
             ("<h>1.6</h>", "<h>high</h>", "is damaged"),

@@ -220,16 +220,16 @@ class TestFrames:
 
     def test_a_missing_sweep_is_named_or_left_out_as_is_asked(self, copy: Path) -> None:
         (copy / "data" / "000076" / "lidar_roof" / f"{START}.bin").unlink()
-        dataset = open_dataset(NAME, copy)
+        dataset = open_dataset(NAME, copy, {"skip_missing": False})
         assert len(dataset) == 2
         with pytest.raises(DataError, match=rf"lidar_roof/{START}\.bin is missing.*skip_missing=true"):
             dataset.frame(0)
-        dataset = open_dataset(NAME, copy, {"skip_missing": True})
+        dataset = open_dataset(NAME, copy)
         assert [frame.name for frame in dataset] == [f"000076/{START + PERIOD}"]
         assert dataset.notes() == ("1 frame without a sweep, left out, in 000076",)
         shutil.rmtree(copy / "data" / "000076" / "lidar_roof")
         with pytest.raises(DataError, match=r"no frame to read in split 'train'"):
-            open_dataset(NAME, copy, {"skip_missing": True})
+            open_dataset(NAME, copy)
 
     @pytest.mark.parametrize("place", ["data", "data/000190"])
     def test_the_root_may_be_deeper(self, root: Path, place: str) -> None:
