@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 from hypothesis import settings
 
 # The first call of a compiled function compiles it: a deadline would measure the compiler, or the machine's other work.
-# The examples are the same in every run, so that a failure is of the change at hand; XMODAL_RANDOM_TESTS=1 draws others.
+# Examples are the same in every run, so that a failure is of the change at hand; XMODAL_RANDOM_TESTS=1 draws others.
 settings.register_profile("xmodal", deadline=None, derandomize=not os.environ.get("XMODAL_RANDOM_TESTS"))
 settings.load_profile("xmodal")
 
