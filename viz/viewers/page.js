@@ -109,7 +109,7 @@ class Page {
     this.remember();
     await this.space.show(this.stage, look);
     this.glow();
-    document.body.dataset.stage = name;
+    document.body.dataset.stage = this.stage.name; // another may have been asked for while this one was drawn
   }
 
   // The address names what is shown, so that it can be passed on and reloaded.

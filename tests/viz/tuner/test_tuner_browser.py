@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ class Tuner(Page):
         action()
         self.wait("Number(document.body.dataset.shown) > arguments[0]", before)
         self.settle()
+
+    def rest(self) -> None:
+        """Until nothing more comes of what was done before."""
+        before = -1
+        while before != (before := self.shown()):
+            time.sleep(0.5)
 
     def click(self, selector: str) -> None:
         found = self.chrome.find_element("css selector", selector)
@@ -94,6 +101,7 @@ def opened(tuner: Tuner) -> Tuner:
     """The page as it opens. (Where it is open already, put back: that is faster.)"""
     if tuner("location.port") != str(tuner.port):
         tuner.go(f"http://127.0.0.1:{tuner.port}/#stage=units")
+    tuner.rest()
     if tuner("document.body.classList.contains('pinned')"):
         tuner.after(lambda: tuner.click("#unpin"))
     if tuner("document.querySelectorAll('.setting.changed').length > 0"):
@@ -105,6 +113,7 @@ def opened(tuner: Tuner) -> Tuner:
         window.tuner.panel("numbers");
         page.show("units").then(() => page.space.look("behind")).then(() => done())"""
     )
+    tuner.rest()
     tuner.mouse(5, 5)
     tuner.complaints()
     return tuner
