@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from viz.viewers._display import no_display
 from viz.viewers.base import Links, Shot, Size, Viewer
 from xmodal_core import plugins
 from xmodal_core.errors import InputError, RunError
+from xmodal_core.files import refuse_unwritable
 
 WINDOW_SIZE: Size = (1500, 900)
 
@@ -56,21 +56,13 @@ def attempts(out: Path | None = None, viewer: str | None = None) -> list[Attempt
     if viewer is not None and viewer not in kinds:
         plugins.load(plugins.VIEWER, viewer)  # complains, with the known names
     if out is not None:
-        _check_place(out)
+        refuse_unwritable(out)
         return [Attempt(name, out) for name in _writers(out, viewer, kinds)]
     wanted = [viewer] if viewer is not None else [name for name, kind in kinds.items() if kind.window]
     windows = [Attempt(name, None) for name in wanted if kinds[name].window and no_display() is None]
     files = [viewer] if viewer is not None and not windows else []
     files += [name for name in USUAL if name in kinds and name not in files]
     return windows + [Attempt(name, Path("units" + kinds[name].suffixes[0])) for name in files]
-
-
-def _check_place(out: Path) -> None:
-    """Complain now about what would only be found out when everything is drawn."""
-    nearest = next(place for place in out.absolute().parents if place.exists())
-    if out.is_dir() or not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        reason = "it is a folder" if out.is_dir() else f"{nearest} is no folder that can be written to"
-        raise InputError(f"cannot write {out}: {reason}", "choose another --out")
 
 
 def _load(name: str) -> type[Viewer]:

@@ -12,6 +12,7 @@ from PIL import ImageDraw, ImageFont
 
 from viz.palette import spread
 from xmodal_core.errors import InputError
+from xmodal_core.files import refuse_unwritable, whole_file
 from xmodal_core.geometry import pixels
 from xmodal_core.pictures import shrink
 from xmodal_core.types import Camera, Floats, Frame, Image
@@ -61,25 +62,21 @@ def draw_projection(frame: Frame, out: Path, title: str) -> None:
         depth = camera.project(points, min_depth=0.0).depth
         tiles.append(_tile(camera, uv, depth, here.sum() / max(len(frame), 1), width))
     sheet = _sheet(tiles, title)
-    partial = out.with_name(f".{out.stem}.{os.getpid()}.partial{out.suffix}")
-    try:
-        sheet.save(partial)
-        os.replace(partial, out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"cannot write {out}: {error.strerror or error}", "choose another --out") from None
+    with whole_file(out) as temporary:
+        sheet.save(temporary)
 
 
 def check_file(out: Path) -> None:
     """Complain now about a picture that could not be written at the end.
 
     Raises:
-        InputError: no picture has such an ending, or its folder is not there.
+        InputError: no picture has such an ending, its folder is not there, or cannot be written to.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"no picture is written as '{out.name}'", f"end it with one of {', '.join(SUFFIXES)}")
-    if out.is_dir() or not out.absolute().parent.is_dir() or not os.access(out.absolute().parent, os.W_OK):
-        raise InputError(f"cannot write {out}: its folder is not there or cannot be written", "choose another --out")
+    refuse_unwritable(out)
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"cannot write {out}: its folder is not there", "choose another --out")
 
 
 def _tile(camera: Camera, uv: Floats, depth: Floats, share: float, width: int) -> Image:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xmodal_core import plugins
 
 if TYPE_CHECKING:
     from xmodal_core.config import Settings
     from xmodal_core.images import Teacher
+    from xmodal_core.images._units import Standardise
 
 TEACHER, METHOD = "efficientnet_lite0", "units"
 """As in pre-training, where nobody chose."""
@@ -33,6 +34,33 @@ def chosen(
     values = {key: value for key, value in written.items() if key not in CHOICES and ours}
     origin = origin_of(config, [text.partition("=")[0] for text in assignments])
     return name, validate(plugins.load(kind, name).Config, values, kind.name, origin)
+
+
+class Balance(NamedTuple):
+    """How pre-training's method chooses which units stay negatives, for looking at it without training.
+
+    Args:
+        negatives, literal: L and the reading of it; see ``objectives.balance.least_similar``.
+        standardise: of the image features; see ``images.unit_features``.
+    """
+
+    negatives: float
+    literal: bool
+    standardise: Standardise
+
+
+def chosen_balance(config: Path | None, assignments: Sequence[str]) -> Balance:
+    """That of the method in the settings; a method without such options looks at units as the usual one does.
+
+    Raises:
+        InputError: see ``chosen``.
+    """
+    method = chosen(plugins.METHOD, METHOD, config, assignments)[1]
+    return Balance(
+        float(getattr(method, "negatives", 0.5)),
+        bool(getattr(method, "literal", False)),
+        getattr(method, "standardise", "frame"),
+    )
 
 
 def load_on_device(name: str, options: Settings) -> Teacher:

@@ -87,6 +87,14 @@ def which(dataset: str | None, root: Path | None, written: Mapping[str, Any]) ->
     return given, root
 
 
+def title_of(dataset: Dataset) -> str:
+    """What pictures of ``dataset`` are headed with: its name, and what was made wrong in it."""
+    from xmodal_core import plugins
+
+    name, wrong = plugins.name_of(dataset), dataset.rig.perturb_calibration
+    return f"{name} · cameras turned by {wrong:g}°" if wrong else name
+
+
 def camera_names(text: str) -> list[str]:
     """The cameras that ``--cameras`` names, each once.
 

@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xmodal_cli.chosen import METHOD, TEACHER, chosen, load_on_device
+from xmodal_cli.chosen import TEACHER, chosen, chosen_balance, load_on_device
+from xmodal_cli.drive import title_of
 from xmodal_core import plugins
 from xmodal_core.errors import InputError, XmodalError
 
@@ -98,12 +99,6 @@ class Looking:
         """What the data set's folder lacks."""
         return self.dataset.notes()
 
-    @property
-    def title(self) -> str:
-        """The data set's name, and what was made wrong in it."""
-        name, wrong = type(self.dataset).__module__.rsplit(".", 1)[-1], self.dataset.rig.perturb_calibration
-        return f"{name} · cameras turned by {wrong:g}°" if wrong else name
-
     def look(self, number: int) -> Look:
         """Frame ``number`` as a scene.
 
@@ -130,7 +125,7 @@ class Looking:
         if self.dataset.rig.perturb_calibration and frame.cameras:
             notes.append(f"miscalibration: {measure_miscalibration(frame, units, self.dataset.rig)}")
         self.on_step("colouring")
-        scene = compose(frame, units, similarity, self.stage, title=f"{self.title} · frame {number}")
+        scene = compose(frame, units, similarity, self.stage, title=f"{title_of(self.dataset)} · frame {number}")
         return Look(number, frame, units, scene, similarity.unit if similarity else None, tuple(notes))
 
     def _choose(self, frame: Frame, units: Units, notes: list[str]) -> int | None:
@@ -161,7 +156,7 @@ class Looking:
         if find_spec("torch") is None:
             self._give_up("torch is not installed", "pip install torch", notes)
             return None
-        method = chosen(plugins.METHOD, METHOD, self.config, self.assignments)[1]
+        balance = chosen_balance(self.config, self.assignments)
         name, options = chosen(plugins.TEACHER, TEACHER, self.config, self.assignments, self.teacher)
         try:
             teacher = self._load(name, options)
@@ -171,9 +166,8 @@ class Looking:
         self.on_step("comparing units")
         from xmodal_core.images import unit_image_features
 
-        features = unit_image_features(frame, units, teacher, getattr(method, "standardise", "frame"))
-        literal = bool(getattr(method, "literal", False))
-        return compare(features, unit, float(getattr(method, "negatives", 0.5)), literal=literal)
+        features = unit_image_features(frame, units, teacher, balance.standardise)
+        return compare(features, unit, balance.negatives, literal=balance.literal)
 
     def _give_up(self, reason: str, hint: str, notes: list[str]) -> None:
         """Go on without comparing units, unless somebody asked for just that."""

@@ -1,4 +1,4 @@
-"""From the shared options to an open data set and the frames of it that are looked at."""
+"""Which frames of a data set ``xmodal data`` looks at, and what is in them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xmodal_core.datasets.base import Dataset
     from xmodal_core.inspection.frames import Sample
-
-
-def title_of(dataset: Dataset) -> str:
-    """The data set's name on the command line."""
-    return type(dataset).__module__.rsplit(".", 1)[-1]
 
 
 def chosen_frames(frame: str | None, wanted: int, count: int) -> Sequence[int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xmodal_core import plugins
 from xmodal_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Searching:
     @property
     def title(self) -> str:
         """The data set's name."""
-        return type(self.dataset).__module__.rsplit(".", 1)[-1]
+        return plugins.name_of(self.dataset)
 
     def space(self, vary: str | None) -> tuple[Entry, ...]:
         """The settings to vary, as typed or as the objective has them."""
@@ -117,8 +118,8 @@ class Searching:
         Raises:
             InputError: the file cannot be written.
         """
-        from viz.viewers._files import whole_file
         from xmodal_core.config import dump_yaml
+        from xmodal_core.files import whole_file
         from xmodal_core.units.search.space import changes, shown
 
         where = f"{frames} frame{'' if frames == 1 else 's'} of {self.title}"

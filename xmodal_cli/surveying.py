@@ -9,12 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xmodal_cli.chosen import METHOD, TEACHER, chosen, load_on_device
+from xmodal_cli.chosen import TEACHER, Balance, chosen, chosen_balance, load_on_device
 from xmodal_core import plugins
 from xmodal_core.errors import DataError, InputError, RunError
 
 if TYPE_CHECKING:
-    from xmodal_core.config import Settings
     from xmodal_core.datasets.base import Dataset
     from xmodal_core.images import Teacher
     from xmodal_core.types import Bools, Frame, Units
@@ -169,7 +168,7 @@ class Surveying:
     @property
     def title(self) -> str:
         """The data set's name."""
-        return type(self.dataset).__module__.rsplit(".", 1)[-1]
+        return plugins.name_of(self.dataset)
 
     @property
     def changed(self) -> list[tuple[str, str, str]]:
@@ -272,10 +271,10 @@ class Surveying:
         if find_spec("torch") is None:
             raise RunError("torch is not installed", "pip install torch")
         self.on_step("loading the image network", 0)
-        method = chosen(plugins.METHOD, METHOD, self.config, self.assignments)[1]
+        balance = chosen_balance(self.config, self.assignments)
         name, options = chosen(plugins.TEACHER, TEACHER, self.config, self.assignments, self.teacher)
         try:
-            return balance(load_on_device(name, options), method)
+            return negatives_by_teacher(load_on_device(name, options), balance)
         except DataError as error:  # of its weights, not of the frame
             raise RunError(error.message, error.hint) from error
 
@@ -284,18 +283,13 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def balance(teacher: Teacher, method: Settings) -> NegativesOf:
-    """The negatives that ``teacher``'s features leave with the options of ``method``, as far as it has such."""
+def negatives_by_teacher(teacher: Teacher, balance: Balance) -> NegativesOf:
+    """The negatives that ``balance`` leaves by ``teacher``'s features."""
     from xmodal_core.images import unit_negatives
 
     def negatives_of(frame: Frame, units: Units) -> Bools:
         return unit_negatives(
-            frame,
-            units,
-            teacher,
-            float(getattr(method, "negatives", 0.5)),
-            literal=bool(getattr(method, "literal", False)),
-            standardise=getattr(method, "standardise", "frame"),
+            frame, units, teacher, balance.negatives, literal=balance.literal, standardise=balance.standardise
         )
 
     return negatives_of

@@ -7,39 +7,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from xmodal_cli.drive import open_from_options, title_of
 
 if TYPE_CHECKING:
-    from xmodal_core.config import Settings
+    from xmodal_cli.chosen import Balance
     from xmodal_core.datasets.base import Dataset
-    from xmodal_core.images import FrameFeatures, Teacher
+    from xmodal_core.images import Teacher
     from xmodal_core.types import Bools, Floats, Frame, Units
 
 
 class TeacherComparison:
-    """Compares the units of one frame by a teacher's features, as ``method`` has it in pre-training."""
+    """Compares the units of one frame by a teacher's features, as the method has it in pre-training."""
 
-    def __init__(self, frame: Frame, teacher: Teacher, method: Settings | None) -> None:
+    def __init__(self, frame: Frame, teacher: Teacher, balance: Balance) -> None:
         from xmodal_core.images import FrameFeatures
 
-        self.share = float(getattr(method, "negatives", 0.5))
-        self.literal = bool(getattr(method, "literal", False))
-        self._standardise: Any = getattr(method, "standardise", "frame")
-        self._features: FrameFeatures = FrameFeatures(frame, teacher)
+        self._balance = balance
+        self._features = FrameFeatures(frame, teacher)
+
+    @property
+    def share(self) -> float:
+        """L, how many least similar units stay negatives."""
+        return self._balance.negatives
+
+    @property
+    def literal(self) -> bool:
+        """The paper's reading of it."""
+        return self._balance.literal
 
     def features(self, units: Units) -> Floats:
         """(U,D) float32 image features of ``units``."""
-        return self._features.of(units, self._standardise)
+        return self._features.of(units, self._balance.standardise)
 
     def negatives(self, features: Floats) -> Bools:
         """(U,U) bool, the negatives of each unit."""
-        from torch import from_numpy
+        from xmodal_core.images import negatives_by
 
-        from xmodal_core.objectives.balance import cosine_similarity, least_similar
-
-        similarity = cosine_similarity(from_numpy(features))
-        chosen: Bools = least_similar(similarity, self.share, literal=self.literal).numpy()
-        return chosen
+        return negatives_by(features, self.share, literal=self.literal)
 
 
 @dataclass
@@ -49,21 +55,21 @@ class DatasetSource:
     Args:
         dataset: opened.
         options: what opens it again on the command line.
-        method: the options of the method that compares units.
-        teacher: what it compares them by; None where there is none.
+        balance: how units are compared.
+        teacher: by what; None: they are not.
         notes: what is left out and why, one line each.
     """
 
     dataset: Dataset
     options: str
-    method: Settings | None = None
+    balance: Balance
     teacher: Teacher | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
-        """The data set's name."""
-        return type(self.dataset).__module__.rsplit(".", 1)[-1]
+        """The data set's name, and what was made wrong in it."""
+        return title_of(self.dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -74,7 +80,7 @@ class DatasetSource:
 
     def comparison(self, frame: Frame) -> TeacherComparison | None:
         """How the units of ``frame`` are compared; None without a teacher."""
-        return None if self.teacher is None else TeacherComparison(frame, self.teacher, self.method)
+        return None if self.teacher is None else TeacherComparison(frame, self.teacher, self.balance)
 
 
 def open_source(
@@ -100,8 +106,7 @@ def open_source(
         InputError, DataError: see ``drive.open_from_options``.
         RunError: the image network that was asked for cannot be had.
     """
-    from xmodal_cli.chosen import METHOD, TEACHER, chosen, load_on_device
-    from xmodal_cli.drive import open_from_options
+    from xmodal_cli.chosen import TEACHER, chosen, chosen_balance, load_on_device
     from xmodal_core import plugins
     from xmodal_core.config import read_sections
     from xmodal_core.errors import XmodalError
@@ -111,15 +116,15 @@ def open_source(
     section = read_sections(config, written)["dataset"]
     where = {"dataset": dataset or section.get("name"), "root": root or section.get("root"), "split": split}
     rig = {"cameras": cameras, "perturb-calibration": perturbation}
-    source = DatasetSource(opened, options_of({**where, **rig}, written))
-    source.method = chosen(plugins.METHOD, METHOD, config, written)[1]
+    options = options_of({**where, **rig}, written)
+    source = DatasetSource(opened, options, chosen_balance(config, written), notes=opened.notes())
     try:
         if compared:
             source.teacher = load_on_device(*chosen(plugins.TEACHER, TEACHER, config, written, teacher))
     except (XmodalError, ImportError) as error:
         if teacher is not None:
             raise
-        source.notes = (f"units are not compared: {error}",)
+        source.notes += (f"units are not compared: {error}",)
     return source
 
 

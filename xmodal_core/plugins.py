@@ -70,6 +70,12 @@ def names(kind: Kind) -> list[str]:
     return sorted(_modules(kind))
 
 
+def name_of(plugin: object) -> str:
+    """The name that a plugin, a class or an instance of one, has on the command line."""
+    kind = plugin if inspect.isclass(plugin) else type(plugin)
+    return kind.__module__.rsplit(".", 1)[-1]
+
+
 def summary(kind: Kind, name: str) -> str:
     """The first docstring line of a plugin, read without importing it; empty where its file cannot be found.
 

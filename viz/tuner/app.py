@@ -15,7 +15,7 @@ from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, ctx
 from dash.exceptions import PreventUpdate
 
 from viz.tuner import controls
-from viz.tuner.commands import command_line, save_yaml
+from viz.tuner.keeping import command_line, save_yaml
 from viz.tuner.panel import numbers
 from viz.tuner.session import Session, Shown, Source
 from viz.viewers import _page

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from viz.tuner.controls import between, value_of
+from viz.tuner.panel import numbers
 from viz.tuner.session import Session, Source
 from xmodal_core.bench.timing import OURS, Row, measured, with_ratios
 from xmodal_core.config import Entry, Settings, entries
@@ -41,24 +42,25 @@ def bench_tuner(
         on_step(entry.path)
         rows.append(Row(entry.path, OURS, _moving(session, number, config, entry, repeat)))
     on_step(ANEW)
-    _, anew = measured(lambda: _answer(Session(source), number, config, True), repeat)
+    _, anew = measured(lambda: _answer(Session(source), number, config, whole=True), repeat)
     slowest = max(rows, key=lambda row: row.milliseconds)
     return with_ratios([*rows, Row("slowest", OURS, slowest.milliseconds), Row("slowest", ANEW, anew)])
 
 
 def _moving(session: Session, number: int, config: UnitsConfig, entry: Entry, repeat: int) -> float:
-    """Milliseconds from a moved slider to the text that goes to the browser."""
+    """Milliseconds from a moved slider to what goes to the browser: the scene as text, and the table of numbers."""
     there, turn = moved(config, entry), [config]
 
     def move() -> None:
         turn[0] = there if turn[0] is config else config
-        _answer(session, number, turn[0], False)
+        _answer(session, number, turn[0], whole=False)
 
     return measured(move, repeat)[1]
 
 
-def _answer(session: Session, number: int, config: UnitsConfig, whole: bool) -> str:
-    return json.dumps(session.look(number, config, whole=whole).scene)
+def _answer(session: Session, number: int, config: UnitsConfig, *, whole: bool) -> tuple[str, list[Any]]:
+    shown = session.look(number, config, whole=whole)
+    return json.dumps(shown.scene), numbers(shown, config, None)
 
 
 def moved(config: UnitsConfig, entry: Entry) -> UnitsConfig:

@@ -80,6 +80,8 @@ def numbers(shown: Shown, config: UnitsConfig, pinned: UnitsConfig | None) -> li
     parts.append(_table("found", FIGURES, b.statistics, a.statistics if a else None))
     if b.statistics.quality is not None:
         parts.append(_table("against the labels", QUALITY, b.statistics.quality, a.statistics.quality if a else None))
+    if shown.left_out:
+        parts.append(html.P(f"{shown.left_out:,} returns are left out: not finite, or the vehicle itself"))
     parts += [
         _section("points in a unit", _histogram(b.statistics, a.statistics if a else None)),
         _section("clusters", _reasons(b.statistics)),

@@ -28,8 +28,11 @@ class Comparison(Protocol):
         literal: the paper's reading of it.
     """
 
-    share: float
-    literal: bool
+    @property
+    def share(self) -> float: ...
+
+    @property
+    def literal(self) -> bool: ...
 
     def features(self, units: Units) -> Floats:
         """(U,D) image features of ``units``."""
@@ -100,6 +103,7 @@ class Shown:
         found: B's.
         pinned: A's; None where nothing is pinned.
         reason: why B finds no unit; empty where it does.
+        left_out: how many returns are no points of the frame.
         milliseconds: how long all of it took here.
     """
 
@@ -108,6 +112,7 @@ class Shown:
     found: Found
     pinned: Found | None
     reason: str
+    left_out: int
     milliseconds: float
 
 
@@ -141,7 +146,8 @@ class Session:
         scene = self._scene(opened, found, before, whole)
         pinned_scene = self._scene(opened, before, None, whole) if before and whole else None
         reason = why_none(opened.frame, found.units)
-        return Shown(scene, pinned_scene, found, before, reason, (perf_counter() - start) * 1e3)
+        took = (perf_counter() - start) * 1e3
+        return Shown(scene, pinned_scene, found, before, reason, opened.frame.left_out, took)
 
     def _find(self, opened: OpenFrame, config: UnitsConfig, which: str) -> Found:
         steps = self._steps[which]

@@ -126,6 +126,8 @@ class Tuner {
     $("#copy").onclick = () => this.copy();
     $("#previous").onclick = () => this.step(-1);
     $("#next").onclick = () => this.step(1);
+    const keys = { x: "from A to B and back, with settings pinned", ", .": "previous and next frame" };
+    for (const [key, words] of Object.entries(keys)) $("#help dl").append(make("dt", key), make("dd", words));
     for (const button of document.querySelectorAll(".undo")) button.onclick = () => this.undo(button);
     addEventListener("keydown", (event) => {
       if (typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from viz.scene import Scene
+from xmodal_core.errors import RunError
 
 Size = tuple[int, int]
 
@@ -83,6 +84,6 @@ class Viewer(ABC):
             The file, which is whole.
 
         Raises:
-            RunError: it could not draw; nothing was written.
+            RunError: it could not draw, or makes no films; nothing was written.
         """
-        raise NotImplementedError(f"{type(self).__name__} makes no films")
+        raise RunError(f"{type(self).__name__} makes no films", "give --out a name that ends in .gif")

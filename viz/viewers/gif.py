@@ -11,8 +11,8 @@ import numpy as np
 
 from viz.palette import Colours, rgb
 from viz.scene import ALL, Scene, Stage
-from viz.viewers._files import whole_file
 from viz.viewers.base import Shot, Size, Viewer
+from xmodal_core.files import whole_file
 from xmodal_core.types import Image
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from viz.scene import Scene, Stage
-from viz.viewers._files import whole_file
 from viz.viewers.base import Size, Viewer
+from xmodal_core.files import whole_file
 
 UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 """Without a date the same scene gives the same bytes."""

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from viz.scene import Scene, Stage
 from viz.viewers._display import no_display
-from viz.viewers._files import whole_file
 from viz.viewers.base import Size, Viewer
 from xmodal_core.errors import RunError
+from xmodal_core.files import whole_file
 
 NOT_INSTALLED = "open3d is not installed"
 

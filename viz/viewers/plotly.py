@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from viz.scene import Scene
-from viz.viewers._files import whole_file
 from viz.viewers.base import Size, Viewer
+from xmodal_core.files import whole_file
 
 
 class PlotlyViewer(Viewer):

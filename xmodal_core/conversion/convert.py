@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from xmodal_core import plugins
 from xmodal_core.conversion.base import Place, Row, Source, Target
 from xmodal_core.conversion.folder import FolderTarget
 from xmodal_core.conversion.nuscenes import NuScenesTarget
@@ -77,7 +78,7 @@ def convert(
     """
     refuse_existing(out)
     making = out.parent / f".{out.name}.converting"
-    name = type(dataset).__module__.rsplit(".", 1)[-1]
+    name = plugins.name_of(dataset)
     scenes = list(dict.fromkeys(dataset.scene(number) for number in numbers))
     source = Source(name, str(getattr(dataset.config, "split", "all")), dataset.sensor, scenes)
     try:

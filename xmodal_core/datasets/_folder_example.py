@@ -96,10 +96,10 @@ def _picture(file: Path, camera: str, lidar_to_world: Doubles, time: float) -> N
 
 
 def _camera(name: str) -> Camera:
-    def nothing() -> Image:
-        raise NotImplementedError
+    def black() -> Image:
+        return np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
 
-    return Camera(name, WIDTH, HEIGHT, INTRINSICS, LIDAR_TO_CAMERA[name], nothing, LENSES[name])
+    return Camera(name, WIDTH, HEIGHT, INTRINSICS, LIDAR_TO_CAMERA[name], black, LENSES[name])
 
 
 MARGIN = 60

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from xmodal_core import plugins
 from xmodal_core.config import Settings
 from xmodal_core.errors import InputError
 from xmodal_core.rig import RigConfig, perturb
@@ -46,9 +47,7 @@ class Dataset(ABC):
     def open(cls, root: Path | None, config: Settings) -> Dataset:
         """The data set at ``root``; a reader that can find or make its files itself takes None too."""
         if root is None:
-            raise InputError(
-                f"data set '{cls.__module__.rsplit('.', 1)[-1]}' needs its folder", "give it with --root DIR"
-            )
+            raise InputError(f"data set '{plugins.name_of(cls)}' needs its folder", "give it with --root DIR")
         return cls(root, config)
 
     @classmethod

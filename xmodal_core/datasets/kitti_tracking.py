@@ -22,8 +22,8 @@ from xmodal_core.datasets import _kitti
 from xmodal_core.datasets._files import FETCH_AGAIN, image_size, read_image, read_text
 from xmodal_core.datasets._kitti_labels import Label, boxes_of_labels, parse_label
 from xmodal_core.datasets._kitti_oxts import Reference, imu_pose, parse_oxts
+from xmodal_core.datasets._kitti_sequences import OfSequences
 from xmodal_core.datasets._kitti_tracking_example import example
-from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError, known_names
 from xmodal_core.types import Boxes, Camera, Doubles, Frame, Sensor
 
@@ -59,7 +59,7 @@ class KittiTrackingConfig(Settings):
         return value
 
 
-class KittiTracking(Dataset):
+class KittiTracking(OfSequences["_Sequence"]):
     """Frames of KITTI tracking sequences.
 
     Points that are not finite are dropped. ``pose`` is from the GPS/IMU, with the sequence's first frame at the origin
@@ -91,27 +91,10 @@ class KittiTracking(Dataset):
         self._sequences = [
             _Sequence(folder, name, config.cameras) for name in _choose(folder, config.sequences, self.expected())
         ]
-        self._frames = [(sequence, number) for sequence in self._sequences for number in sequence.numbers]
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def name(self, index: int) -> str:
-        """Sequence and frame number, e.g. ``0001/000176``."""
-        sequence, number = self._frames[index]
-        return f"{sequence.name}/{number:06d}"
-
-    def scene(self, index: int) -> str:
-        """The sequence."""
-        return self._frames[index][0].name
 
     def splits(self) -> tuple[str, ...]:
         """The folders that are there."""
         return tuple(folder for folder in FOLDERS if (self.root / folder / "velodyne").is_dir())
-
-    def notes(self) -> tuple[str, ...]:
-        """Sequences without some of their sweeps, their pictures, labels or poses."""
-        return _kitti.notes_by_sequence({sequence.name: sequence.lacks() for sequence in self._sequences})
 
     def _read(self, index: int) -> Frame:
         sequence, number = self._frames[index]

@@ -29,9 +29,9 @@ from xmodal_core.datasets._files import (
     read_text,
     unless_all,
 )
+from xmodal_core.datasets._kitti_sequences import OfSequences
 from xmodal_core.datasets._semantic_kitti_classes import SEGMENTATION, class_of_label
 from xmodal_core.datasets._semantic_kitti_example import example
-from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError, known_names
 from xmodal_core.types import Camera, Doubles, Frame, Ints, Semantic, Sensor
 
@@ -67,7 +67,7 @@ class SemanticKittiConfig(Settings):
         return value
 
 
-class SemanticKitti(Dataset):
+class SemanticKitti(OfSequences["_Sequence"]):
     """Scans of SemanticKITTI's sequences.
 
     Points that are not finite are dropped together with their labels. A sequence without pictures or calib.txt has
@@ -97,27 +97,10 @@ class SemanticKitti(Dataset):
         self._there = tuple(folder.name for folder in folders)
         names = _choose(self._there, config.split, config.sequences, self.root)
         self._sequences = [_Sequence(folder, config.cameras) for folder in folders if folder.name in names]
-        self._frames = [(sequence, number) for sequence in self._sequences for number in sequence.numbers]
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def name(self, index: int) -> str:
-        """Sequence and scan, e.g. ``08/000123``."""
-        sequence, number = self._frames[index]
-        return f"{sequence.name}/{number:06d}"
-
-    def scene(self, index: int) -> str:
-        """The sequence."""
-        return self._frames[index][0].name
 
     def splits(self) -> tuple[str, ...]:
         """``all`` and the official splits that have a sequence here."""
         return ("all", *(split for split, names in SPLITS.items() if set(names).intersection(self._there)))
-
-    def notes(self) -> tuple[str, ...]:
-        """Sequences without pictures, calibration, labels or poses."""
-        return _kitti.notes_by_sequence({sequence.name: sequence.lacks() for sequence in self._sequences})
 
     def _read(self, index: int) -> Frame:
         sequence, number = self._frames[index]

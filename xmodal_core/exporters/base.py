@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from safetensors import SafetensorError
 from torch import Tensor
 
+from xmodal_core import plugins
 from xmodal_core.errors import InputError, RunError
 from xmodal_core.train.backbone import Backbone
 
@@ -86,7 +87,7 @@ class Exporter(ABC):
         """
         if backbone.network not in self.networks:
             raise InputError(
-                f"format '{_plugin_name(self)}' cannot carry a '{backbone.network}' network",
+                f"format '{plugins.name_of(self)}' cannot carry a '{backbone.network}' network",
                 f"it carries: {', '.join(self.networks)}",
             )
         if file.is_dir():
@@ -166,10 +167,6 @@ def _half_match(what: str, converted: Converted) -> RunError:
 
 def _size(shape: tuple[int, ...]) -> str:
     return "x".join(str(side) for side in shape) or "a single number"
-
-
-def _plugin_name(exporter: Exporter) -> str:
-    return type(exporter).__module__.rsplit(".", 1)[-1]
 
 
 def channel_names(backbone: Backbone) -> list[str]:

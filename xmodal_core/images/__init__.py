@@ -7,7 +7,7 @@ from typing import Any
 
 from xmodal_core import plugins
 from xmodal_core.config import validate
-from xmodal_core.images._negatives import unit_negatives
+from xmodal_core.images._negatives import negatives_by, unit_negatives
 from xmodal_core.images._units import FrameFeatures, unit_features, unit_image_features
 from xmodal_core.images.base import OnProgress, Teacher
 
@@ -16,6 +16,7 @@ __all__ = [
     "OnProgress",
     "Teacher",
     "load_teacher",
+    "negatives_by",
     "unit_features",
     "unit_image_features",
     "unit_negatives",

@@ -7,7 +7,7 @@ import torch
 from xmodal_core.images._units import Standardise, unit_image_features
 from xmodal_core.images.base import Teacher
 from xmodal_core.objectives.balance import cosine_similarity, least_similar
-from xmodal_core.types import Bools, Frame, Units
+from xmodal_core.types import Bools, Floats, Frame, Units
 
 
 def unit_negatives(
@@ -33,6 +33,11 @@ def unit_negatives(
     Raises:
         DataError: a picture of ``frame`` is missing or damaged.
     """
-    features = torch.from_numpy(unit_image_features(frame, units, teacher, standardise))
-    kept: Bools = least_similar(cosine_similarity(features), negatives, literal=literal).numpy()
+    return negatives_by(unit_image_features(frame, units, teacher, standardise), negatives, literal=literal)
+
+
+def negatives_by(features: Floats, negatives: float = 0.5, *, literal: bool = False) -> Bools:
+    """(U,U) bool: the negatives of each unit by its ``features`` (U,D); else as ``unit_negatives``."""
+    similarity = cosine_similarity(torch.from_numpy(features))
+    kept: Bools = least_similar(similarity, negatives, literal=literal).numpy()
     return kept

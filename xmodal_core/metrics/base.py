@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from xmodal_core import plugins
 from xmodal_core.config import Settings
 from xmodal_core.errors import DataError, InputError, RunError
 from xmodal_core.types import Bools, Boxes, Doubles, Frame, Ints
@@ -236,7 +237,7 @@ class Protocol(ABC):
     @property
     def name(self) -> str:
         """Its name on the command line."""
-        return type(self).__module__.rsplit(".", 1)[-1]
+        return plugins.name_of(self)
 
 
 class DetectionProtocol(Protocol):

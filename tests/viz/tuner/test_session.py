@@ -45,8 +45,6 @@ def test_pictures_go_once(source: ExampleSource, small: UnitsConfig) -> None:
     whole, later = session.look(0, small).scene, session.look(0, small, whole=False).scene
     assert all(view["image"].startswith("data:image/jpeg") for view in whole["views"])
     assert [view["image"] for view in later["views"]] == [None] * 6
-    # Nothing in it moves the camera of the page.
-    assert "camera" not in str(list(later))
 
 
 def test_pinned_settings_are_shown_beside(source: ExampleSource, small: UnitsConfig) -> None:

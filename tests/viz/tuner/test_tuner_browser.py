@@ -189,8 +189,12 @@ def test_a_clicked_unit_is_compared_with_all_others_and_stays_chosen(opened: Tun
     )
     before = opened(place)
     opened.type("instances.min_points", "4")
-    np.testing.assert_allclose(opened(place), before, atol=6.0)
-    assert opened("window.xmodal.model.unit") >= 0
+    away = opened(
+        "(({ model }, [x, y]) => Math.min(...model.pointsOf('unit', model.unit).map("
+        "(row) => Math.hypot(model.x[row] - x, model.y[row] - y))))(window.xmodal, arguments[0])",
+        before,
+    )
+    assert away < 0.5
     assert opened.complaints() == []
 
 

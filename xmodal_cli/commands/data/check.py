@@ -107,7 +107,7 @@ def _show_layout(root: Path, parts: list[Part]) -> None:
 
 def _draw(dataset: Dataset, number: int, out: Path) -> None:
     from viz.projection import draw_projection
-    from xmodal_cli.looking_at_data import title_of
+    from xmodal_cli.drive import title_of
 
     frame = dataset.frame(number)
     draw_projection(frame, out, f"{title_of(dataset)} · frame {number} · {frame.name} · points coloured by depth")

@@ -64,11 +64,11 @@ def info(
 
 def facts_of(dataset: Dataset) -> dict[str, Any]:
     """What is known of a data set without reading a frame."""
-    from xmodal_cli.looking_at_data import title_of
+    from xmodal_core import plugins
 
     sensor = dataset.sensor
     return {
-        "dataset": title_of(dataset),
+        "dataset": plugins.name_of(dataset),
         "root": str(dataset.root),
         "split": getattr(dataset.config, "split", "all"),
         "splits": list(dataset.splits()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +71,7 @@ def search(
     """
     from xmodal_cli.console import err, print_json
 
-    _refuse_unwritable(out)
+    _refuse_out(out)
     searching = _open(dataset, root, split, cameras, objective, config, assignments, seed)
     space = searching.space(vary)
     numbers, others = _numbers(len(searching.dataset), frame, check)
@@ -97,18 +96,14 @@ def search(
         raise typer.Exit(130)
 
 
-def _refuse_unwritable(out: Path) -> None:
+def _refuse_out(out: Path) -> None:
     """Complain now about a file that could not be written at the end."""
     from xmodal_core.errors import InputError
+    from xmodal_core.files import refuse_unwritable
 
     if out.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(f"settings are not written as '{out.name}'", "end it with .yaml")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}", "choose another --out") from None
-    if out.is_dir() or not os.access(out.parent, os.W_OK):
-        raise InputError(f"cannot write {out}", "choose another --out")
+    refuse_unwritable(out)
 
 
 def _open(

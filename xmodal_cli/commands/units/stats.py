@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,15 +115,11 @@ def check(out: Path) -> None:
         InputError: no report has such an ending, or its folder cannot be written to.
     """
     from xmodal_core.errors import InputError
+    from xmodal_core.files import refuse_unwritable
 
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"no report is written as '{out.name}'", f"end it with one of {', '.join(SUFFIXES)}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}", "choose another --out") from None
-    if out.is_dir() or not os.access(out.parent, os.W_OK):
-        raise InputError(f"cannot write {out}", "choose another --out")
+    refuse_unwritable(out)
 
 
 def _open(
@@ -193,7 +188,7 @@ def write(out: Path, surveying: Surveying, survey: Survey, shown: str) -> None:
     Raises:
         InputError: the folder cannot be written to.
     """
-    from viz.viewers._files import whole_file
+    from xmodal_core.files import whole_file
 
     suffix = out.suffix.lower()
     with whole_file(out) as temporary:

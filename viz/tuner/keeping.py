@@ -7,9 +7,9 @@ from pathlib import Path
 from shlex import quote
 
 from viz.tuner.controls import changed, value_of
-from viz.viewers._files import whole_file
 from xmodal_core.config import dump_yaml
 from xmodal_core.errors import InputError
+from xmodal_core.files import whole_file
 from xmodal_core.units.config import UnitsConfig
 
 SUFFIXES = (".yaml", ".yml")

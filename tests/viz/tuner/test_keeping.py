@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from tests.viz.tuner.test_controls import CONFIGS
-from viz.tuner.commands import command_line, save_yaml
+from viz.tuner.keeping import command_line, save_yaml
 from xmodal_core.config import resolve
 from xmodal_core.errors import InputError
 from xmodal_core.units.config import UnitsConfig
