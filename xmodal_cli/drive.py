@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,22 @@ def which(dataset: str | None, root: Path | None, written: Mapping[str, Any]) ->
     if root is None and (named := os.environ.get(f"XMODAL_ROOT_{given.upper()}")):
         root = Path(named).expanduser()
     return given, root
+
+
+def options_again(given: Mapping[str, str | Path | float | None], assignments: Sequence[str]) -> str:
+    """The options that open the same data set again, from any folder, as they are typed.
+
+    Args:
+        given: the value of each option by its name without dashes; None: not given. Of ``root`` and ``config`` the
+            whole path is told.
+        assignments: the ``--set`` texts.
+    """
+    words = []
+    for name, value in given.items():
+        if value is not None:
+            whole = name in ("root", "config")
+            words += [f"--{name}", os.path.abspath(os.path.expanduser(str(value))) if whole else str(value)]
+    return shlex.join([*words, *(word for text in assignments for word in ("--set", text))])
 
 
 def title_of(dataset: Dataset) -> str:

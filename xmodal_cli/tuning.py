@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
-from xmodal_cli.drive import open_from_options, title_of
+from xmodal_cli.drive import open_from_options, options_again, title_of
 
 if TYPE_CHECKING:
     from xmodal_cli.chosen import Balance
@@ -116,7 +114,8 @@ def open_source(
     section = read_sections(config, written)["dataset"]
     where = {"dataset": dataset or section.get("name"), "root": root or section.get("root"), "split": split}
     rig = {"cameras": cameras, "perturb-calibration": perturbation}
-    options = options_of({**where, **rig}, written)
+    others = [text for text in written if not text.strip().startswith("units.")]
+    options = options_again({**where, **rig}, others)
     source = DatasetSource(opened, options, chosen_balance(config, written), notes=opened.notes())
     try:
         if compared:
@@ -126,17 +125,3 @@ def open_source(
             raise
         source.notes += (f"units are not compared: {error}",)
     return source
-
-
-def options_of(values: dict[str, str | Path | float | None], assignments: Sequence[str]) -> str:
-    """The options that open the same data set again: those of ``values`` that are given, the root as a whole path, and
-    the ``assignments`` that are none of the units' settings."""
-    parts = []
-    for name, value in values.items():
-        if value is not None:
-            text = os.path.abspath(os.path.expanduser(str(value))) if name == "root" else str(value)
-            parts += [f"--{name}", quote(text)]
-    for text in assignments:
-        if not text.strip().startswith("units."):
-            parts += ["--set", quote(text)]
-    return " ".join(parts)

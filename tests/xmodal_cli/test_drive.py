@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import sample_data
-from xmodal_cli.drive import ensure_sample_drive, open_from_options
+from xmodal_cli.drive import ensure_sample_drive, open_from_options, options_again
 from xmodal_core import plugins
 from xmodal_core.datasets._recognise import recognise
 from xmodal_core.errors import InputError
@@ -150,3 +151,13 @@ def test_the_environment_stands_in_for_the_root(
     assert open_from_options(config=file).root == example_root("kitti_object")  # the file weighs more
     with pytest.raises(InputError, match=str(tmp_path)):
         open_from_options("kitti_object")
+
+
+def test_options_are_written_as_they_are_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"dataset": "nuscenes", "root": Path("my data"), "split": None, "perturb-calibration": 1.0}
+    written = options_again(given, ["teacher.image_width=320", "network.channels=[intensity]"])
+    assert shlex.split(written) == [
+        *("--dataset", "nuscenes", "--root", f"{tmp_path}/my data", "--perturb-calibration", "1.0"),
+        *("--set", "teacher.image_width=320", "--set", "network.channels=[intensity]"),
+    ]

@@ -15,7 +15,6 @@ import yaml
 from typer.testing import CliRunner
 
 from xmodal_cli.app import app
-from xmodal_cli.tuning import options_of
 from xmodal_core.errors import InputError
 
 Root = Callable[[str], Path]
@@ -81,12 +80,3 @@ def test_the_command_that_is_offered_opens_the_same_data_set(
     assert served["start"].seeds.count == 32
     assert served["source"].options == f"--dataset kitti_object --root {dataset['root']}"
     assert len(served["source"]) == 2
-
-
-def test_options_are_written_as_they_are_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    values = {"dataset": "nuscenes", "root": Path("my data"), "split": None, "perturb-calibration": 1.0}
-    written = ["units.seeds.count=4", "teacher.image_width=320"]
-    assert options_of(values, written) == (
-        f"--dataset nuscenes --root '{tmp_path}/my data' --perturb-calibration 1.0 --set teacher.image_width=320"
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from csv import DictWriter
@@ -164,17 +163,17 @@ def _show(
     perturbation: float | None,
 ) -> str:
     """The command that shows a frame as it was measured, up to the frame's number."""
+    from xmodal_cli.drive import options_again
+
     given = {
-        "--dataset": dataset,
-        "--root": root,
-        "--split": split,
-        "--cameras": cameras,
-        "--perturb-calibration": perturbation,
-        "--config": config,
+        "dataset": dataset,
+        "root": root,
+        "split": split,
+        "cameras": cameras,
+        "perturb-calibration": perturbation,
+        "config": config,
     }
-    words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    words += [word for text in assignments or () for word in ("--set", text)]
-    return shlex.join(["xmodal", "units", "show", *words, "--frame"])
+    return " ".join(part for part in ("xmodal units show", options_again(given, assignments or ()), "--frame") if part)
 
 
 def write(out: Path, surveying: Surveying, survey: Survey, shown: str) -> None:
