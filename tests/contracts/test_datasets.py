@@ -198,6 +198,9 @@ class TestEveryDataset:
         with pytest.raises(InputError, match=r"unknown camera 'CAM_MOON'.*known: "):
             open_dataset(name, example_root(name), {"cameras": ["CAM_MOON"]})
 
+    def test_a_root_may_be_text(self, name: str, dataset: Dataset, example_root: Root) -> None:
+        assert open_dataset(name, str(example_root(name))).name(0) == dataset.name(0)
+
     def test_a_root_that_is_not_there_is_named_with_the_layout(self, name: str, tmp_path: Path) -> None:
         for root in (tmp_path / "nowhere", tmp_path):  # absent, and empty
             with pytest.raises(DataError) as caught:

@@ -15,7 +15,7 @@ __all__ = ["Dataset", "open_dataset"]
 
 
 def open_dataset(
-    name: str, root: Path | None = None, options: Mapping[str, Any] | None = None, rig: RigConfig | None = None
+    name: str, root: Path | str | None = None, options: Mapping[str, Any] | None = None, rig: RigConfig | None = None
 ) -> Dataset:
     """The data set ``name`` at ``root``; ``options`` are its own settings (``split`` …), ``rig`` makes the calibration
     of its cameras wrong.
@@ -26,6 +26,6 @@ def open_dataset(
     """
     kind = plugins.load(plugins.DATASET, name)
     config = validate(kind.Config, dict(options or {}), "dataset", name)
-    dataset: Dataset = kind.open(root, config)
+    dataset: Dataset = kind.open(None if root is None else Path(root), config)
     dataset.rig = rig or RigConfig()
     return dataset
