@@ -38,7 +38,8 @@ EXPORTER = Kind("exporter", "xmodal_core.exporters", "Exporter")
 VIEWER = Kind("viewer", "viz.viewers", "Viewer")
 PEER = Kind("peer", "xmodal_core.units.peers", "Peer")
 PROTOCOL = Kind("protocol", "xmodal_core.metrics", "Protocol")
-KINDS = (DATASET, TEACHER, NETWORK, METHOD, EXPORTER, VIEWER, PEER, PROTOCOL)
+TASK = Kind("task", "xmodal_core.tasks", "Task")
+KINDS = (DATASET, TEACHER, NETWORK, METHOD, EXPORTER, VIEWER, PEER, PROTOCOL, TASK)
 
 
 def _folder(kind: Kind) -> Path:

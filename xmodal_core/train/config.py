@@ -50,6 +50,7 @@ class AugmentConfig(Settings):
     rotation: float = setting(180.0, "turn about the vertical by up to this, either way", unit="deg", ge=0, le=180)
     scale_min: float = setting(0.8, "shrink by down to this factor", ge=0.1, le=1, step=0.05)
     scale_max: float = setting(1.25, "enlarge by up to this factor", ge=1, le=10, step=0.05)
+    shift: float = setting(0.0, "standard deviation of a shift along each axis", unit="m", ge=0, le=5, step=0.05)
 
 
 class AdamConfig(Settings):

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from xmodal_core.geometry import box_corners
 from xmodal_core.train.augment import augment, motion
 from xmodal_core.train.batch import Example
 from xmodal_core.train.config import AugmentConfig
-from xmodal_core.types import Pixels, Pooling
+from xmodal_core.types import Boxes, Pixels, Pooling
 
 OFF = AugmentConfig(flip_x=0, flip_y=0, rotation=0, scale_min=1, scale_max=1)
 
@@ -59,7 +60,7 @@ def test_switched_off_it_changes_nothing(example, seed):
 def test_each_change_stays_within_its_bounds_and_uses_them():
     def matrices(**on):
         config = OFF.model_copy(update=on)
-        return np.stack([motion(config, np.random.default_rng(seed)) for seed in range(400)])
+        return np.stack([motion(config, np.random.default_rng(seed)).matrix for seed in range(400)])
 
     assert {tuple(np.diag(m)) for m in matrices(flip_x=0.5)} == {(1, 1, 1), (-1, 1, 1)}
     assert {tuple(np.diag(m)) for m in matrices(flip_y=1.0)} == {(1, -1, 1)}
@@ -76,7 +77,46 @@ def test_each_change_stays_within_its_bounds_and_uses_them():
 def test_a_setting_leaves_the_draws_of_the_others_alone():
     alone = motion(OFF.model_copy(update={"rotation": 180.0}), np.random.default_rng(7))
     mirrored = motion(OFF.model_copy(update={"rotation": 180.0, "flip_y": 1.0}), np.random.default_rng(7))
-    np.testing.assert_allclose(mirrored, alone @ np.diag([1, -1, 1]))
+    np.testing.assert_allclose(mirrored.matrix, alone.matrix @ np.diag([1, -1, 1]))
+
+
+def test_a_shift_has_the_deviation_that_is_set():
+    shifts = np.stack(
+        [motion(OFF.model_copy(update={"shift": 0.5}), np.random.default_rng(seed)).shift for seed in range(400)]
+    )
+    assert abs(shifts.mean()) < 0.05
+    assert 0.47 < shifts.std() < 0.53
+
+
+@given(config=settings, seed=st.integers(0, 1000))
+def test_boxes_move_with_the_points_in_them(config, seed):
+    random = np.random.default_rng(seed)
+    boxes = Boxes(
+        centre=random.normal(scale=10, size=(4, 3)).astype(np.float32),
+        size=random.uniform(1, 6, (4, 3)).astype(np.float32),
+        yaw=random.uniform(-np.pi, np.pi, 4).astype(np.float32),
+        label=np.zeros(4, dtype=np.int64),
+        classes=("car",),
+        track=np.full(4, -1),
+        velocity=random.normal(size=(4, 2)).astype(np.float32),
+    )
+    corners = box_corners(boxes).reshape(-1, 3).astype(np.float32)
+    move = motion(config.model_copy(update={"shift": 0.5}), random)
+    moved = move.boxes(boxes)
+    # A mirrored box has its corners in another order.
+    expected, found = move.points(corners).reshape(4, 8, 3), box_corners(moved)
+    apart = np.linalg.norm(expected[:, :, None] - found[:, None], axis=3)
+    assert apart.min(axis=1).max() < 1e-3
+    assert apart.min(axis=2).max() < 1e-3
+    # The front stays the front, and what drove ahead still does.
+    ahead = np.stack([np.cos(boxes.yaw), np.sin(boxes.yaw), np.zeros(4)], axis=1)
+    nose = (boxes.centre + ahead * boxes.size[:, :1] / 2).astype(np.float32)
+    turned = np.stack([np.cos(moved.yaw), np.sin(moved.yaw), np.zeros(4)], axis=1)
+    np.testing.assert_allclose(move.points(nose), moved.centre + turned * moved.size[:, :1] / 2, rtol=1e-4, atol=1e-3)
+    later = boxes.centre + np.pad(boxes.velocity, ((0, 0), (0, 1)))
+    np.testing.assert_allclose(
+        move.points(later), moved.centre + np.pad(moved.velocity, ((0, 0), (0, 1))), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_bounds_are_checked():
