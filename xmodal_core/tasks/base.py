@@ -157,12 +157,15 @@ class Task(nn.Module, ABC):
         """What is learnt of ``frame``: NumPy alone, made to be pickled; None where the frame has no labels."""
 
     @classmethod
-    def prepare(cls, frames: Iterable[Frame], classes: tuple[str, ...], config: Any, folder: Path) -> Any:
+    def prepare(
+        cls, frames: Iterable[Frame], channels: tuple[str, ...], classes: tuple[str, ...], config: Any, folder: Path
+    ) -> Any:
         """What ``enrich`` takes objects from, made once before the first step of a run from the ``frames`` that are
         labelled for it and from no other; None for a task that does not enrich.
 
         Args:
             frames: read one by one, and only if they are asked for; with cameras left out.
+            channels: those of the network, in the order in which examples have them.
             classes, config: see ``label``.
             folder: the run's, where files may be kept; a resumed run finds them there.
 
@@ -173,9 +176,16 @@ class Task(nn.Module, ABC):
 
     @classmethod
     def enrich(
-        cls, example: LabelledExample, store: Any, classes: tuple[str, ...], config: Any, random: np.random.Generator
+        cls,
+        example: LabelledExample,
+        store: Any,
+        classes: tuple[str, ...],
+        config: Any,
+        random: np.random.Generator,
+        epochs_left: int,
     ) -> LabelledExample:
-        """``example``, before it is moved, with more in it than its frame had."""
+        """``example``, before it is moved, with more in it than its frame had; ``epochs_left`` is 1 in the run's last
+        epoch."""
         return example
 
     @classmethod
