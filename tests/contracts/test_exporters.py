@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from xmodal_core import plugins
 from xmodal_core.errors import InputError, RunError
-from xmodal_core.exporters.base import Converted, Exporter
+from xmodal_core.exporters.base import Exporter
 from xmodal_core.points import load_network
 from xmodal_core.train.backbone import Backbone
 
@@ -67,16 +68,32 @@ class TestEveryExporter:
         assert (report.exported, report.total, report.parameters) == (len(backbone.tensors),) * 2 + (numbers,)
         assert report.file == file
         assert sorted(file.parent.iterdir()) == sorted([file, *report.beside])
+        assert not report.left_out
         assert any(file.name in line for line in report.usage)
 
     def test_no_value_is_lost_or_doubled(self, exporter: Exporter, backbone: Backbone) -> None:
-        converted = exporter.convert(backbone)
-        assert sorted(converted.origin.values()) == sorted(backbone.tensors)
-        assert set(converted.origin) == set(converted.tensors)
-        for name, tensor in converted.tensors.items():
-            ours = backbone.tensors[converted.origin[name]]
-            assert tensor.dtype == ours.dtype
-            torch.testing.assert_close(tensor.flatten().sort()[0], ours.flatten().sort()[0])
+        tensors, rows, left_out = exporter.convert(backbone)
+        assert not left_out
+        assert sorted(row.ours for row in rows if row.ours is not None) == sorted(backbone.tensors)
+        assert [row.theirs for row in rows] == list(tensors)
+        for row in rows:
+            if row.ours is None:
+                assert (tensors[row.theirs] == row.fill).all()
+                continue
+            ours, theirs = backbone.tensors[row.ours], tensors[row.theirs]
+            assert theirs.dtype == ours.dtype
+            torch.testing.assert_close(theirs.flatten().sort()[0], ours.flatten().sort()[0])
+
+    def test_what_goes_over_comes_back(
+        self, exporter: Exporter, backbone: Backbone, file: Path, case: tuple[str, str]
+    ) -> None:
+        exporter.export(backbone, file)
+        found = exporter.import_from(exporter.read(file), case[1], backbone.card["network_settings"])
+        assert not found.left_out
+        assert not found.absorbed
+        assert set(found.tensors) == set(backbone.tensors)
+        for name, tensor in found.tensors.items():
+            assert torch.equal(tensor, backbone.tensors[name]), name
 
     def test_the_backbone_stays_as_it_is(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
         before = {name: tensor.clone() for name, tensor in backbone.tensors.items()}
@@ -136,7 +153,7 @@ class TestEveryExporter:
     def test_a_full_disk_leaves_no_half_a_file(
         self, exporter: Exporter, backbone: Backbone, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def write(backbone: Backbone, converted: Converted, file: Path) -> None:
+        def write(backbone: Backbone, tensors: Mapping[str, torch.Tensor], file: Path) -> None:
             file.write_bytes(b"half")
             raise OSError(28, "No space left on device")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from xmodal_core import plugins
-from xmodal_core.exporters.base import Converted, Exporter
-from xmodal_core.train.backbone import Backbone, save_backbone
+from xmodal_core.exporters.base import Exporter, Row
+from xmodal_core.points.base import NetworkSettings
+from xmodal_core.train.backbone import Backbone, load_backbone, save_backbone
 
 
 class Torch(Exporter):
@@ -19,21 +23,20 @@ class Torch(Exporter):
     networks = tuple(plugins.names(plugins.NETWORK))
     suffix = ".safetensors"
 
-    def convert(self, backbone: Backbone) -> Converted:
+    def rows(self, network: str, settings: NetworkSettings) -> Sequence[Row]:
         from xmodal_core.points import load_network
 
-        expected = load_network(backbone.network, backbone.card["network_settings"]).state_dict()
-        return Converted(
-            tensors=backbone.tensors,
-            origin={name: name for name in backbone.tensors},
-            expected={name: tuple(tensor.shape) for name, tensor in expected.items()},
-        )
+        tensors = load_network(network, settings.model_dump()).state_dict()
+        return [Row(name, tuple(tensor.shape), name) for name, tensor in tensors.items()]
 
-    def write(self, backbone: Backbone, converted: Converted, file: Path) -> None:
+    def write(self, backbone: Backbone, tensors: Mapping[str, Tensor], file: Path) -> None:
         card = {key: value for key, value in backbone.card.items() if key != "schema"}
-        save_backbone(file, converted.tensors, card)
+        save_backbone(file, tensors, card)
 
-    def settings_fragment(self, backbone: Backbone) -> tuple[str, str]:
+    def read(self, file: Path) -> Mapping[str, Tensor]:
+        return load_backbone(file).tensors
+
+    def settings_fragment(self, network: str, settings: NetworkSettings) -> tuple[str, str]:
         return "", ""
 
     def usage(self, file: Path) -> tuple[str, ...]:

@@ -214,7 +214,8 @@ def test_names_and_shapes_are_those_of_openpcdets_models(preset: str, tmp_path: 
 
 
 def test_a_cfg_that_says_what_the_preset_is() -> None:
-    _, text = OpenPCDet().settings_fragment(trained({"preset": "nuscenes", "intensity_scale": 1 / 255})[1])
+    network, _ = trained({"preset": "nuscenes", "intensity_scale": 1 / 255})
+    _, text = OpenPCDet().settings_fragment("pillars", network.config)
     cfg = yaml.safe_load(text)
     data = cfg["DATA_CONFIG"]
     assert data["POINT_CLOUD_RANGE"] == [-51.2, -51.2, -5.0, 51.2, 51.2, 3.0]
