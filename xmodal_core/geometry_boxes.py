@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xmodal_core.types import Bools, Doubles, Ints
+from xmodal_core.types import Bools, Doubles, Floats, Ints
 from xmodal_core.units.compiled import compiled
 
 
@@ -70,6 +70,44 @@ def overlaps_3d(a: Doubles, b: Doubles, group_a: Ints, group_b: Ints, least: flo
     first = np.searchsorted(group_b, group_a, side="left")
     last = np.searchsorted(group_b, group_a, side="right")
     return Overlaps(*_pairs(_checked(a), _checked(b), first, last, least))
+
+
+def keep_apart(rows: Doubles, most: float, count: int | None = None) -> Ints:
+    """Which boxes are left, of ``rows`` (N,7) in falling order of their scores, when each takes away those behind it
+    that it overlaps, seen from above, by an IoU above ``most`` (non-maximum suppression); ``count`` at most.
+
+    Returns:
+        (K,) int64 rows, rising.
+
+    Raises:
+        ValueError: as ``iou_bev``.
+    """
+    kept: Ints = _kept_apart(_checked(rows), most, len(rows) if count is None else count)
+    return kept
+
+
+def keep_distant(centre: Doubles, radius: float, count: int | None = None) -> Ints:
+    """As ``keep_apart``, but a box takes away those whose ``centre`` (N,2 or more columns) lies within ``radius``
+    metres of its own along the ground."""
+    flat = np.ascontiguousarray(centre[:, :2], dtype=np.float64)
+    kept: Ints = _kept_distant(flat, radius, len(flat) if count is None else count)
+    return kept
+
+
+class Inside(NamedTuple):
+    """Pairs of a box and a point in it: ``box`` and ``point`` (P,) int64 rows, sorted by box, then point."""
+
+    box: Ints
+    point: Ints
+
+
+def points_in_boxes(points: Floats, rows: Doubles, margin: float = 0.0) -> Inside:
+    """Which ``points`` (N,3) lie in which boxes, each grown by ``margin`` metres on every side.
+
+    Raises:
+        ValueError: as ``iou_bev``.
+    """
+    return Inside(*_inside(np.ascontiguousarray(points), _checked(rows), margin))
 
 
 def _checked(rows: Doubles) -> Doubles:
@@ -181,3 +219,66 @@ def _pairs(a: Doubles, b: Doubles, first: Ints, last: Ints, least: float) -> tup
             rows[count], columns[count], ious[count] = i, j, iou
             count += 1
     return rows[:count], columns[:count], ious[:count]
+
+
+@compiled
+def _kept_apart(rows: Doubles, most: float, count: int) -> Ints:
+    kept = np.empty(len(rows), dtype=np.int64)
+    room = np.empty((4, 16))
+    found = 0
+    for i in range(len(rows)):
+        if found >= count:
+            break
+        alone = True
+        for k in range(found):
+            if _overlap(rows[kept[k]], rows[i], False, room) > most:
+                alone = False
+                break
+        if alone:
+            kept[found] = i
+            found += 1
+    return kept[:found]
+
+
+@compiled
+def _kept_distant(centre: Doubles, radius: float, count: int) -> Ints:
+    kept = np.empty(len(centre), dtype=np.int64)
+    found = 0
+    for i in range(len(centre)):
+        if found >= count:
+            break
+        alone = True
+        for k in range(found):
+            dx = centre[kept[k], 0] - centre[i, 0]
+            dy = centre[kept[k], 1] - centre[i, 1]
+            if dx * dx + dy * dy <= radius * radius:
+                alone = False
+                break
+        if alone:
+            kept[found] = i
+            found += 1
+    return kept[:found]
+
+
+@compiled
+def _inside(points: Floats, rows: Doubles, margin: float) -> tuple[Ints, Ints]:
+    boxes = np.empty(256, dtype=np.int64)
+    found = np.empty(256, dtype=np.int64)
+    count = 0
+    for box in range(len(rows)):
+        x, y, z, length, width, height, yaw = rows[box]
+        half_x, half_y, half_z = 0.5 * length + margin, 0.5 * width + margin, 0.5 * height + margin
+        reach = half_x * half_x + half_y * half_y
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        for point in range(len(points)):
+            dx, dy, dz = points[point, 0] - x, points[point, 1] - y, points[point, 2] - z
+            if dx * dx + dy * dy > reach or abs(dz) > half_z:
+                continue
+            if abs(cos * dx + sin * dy) > half_x or abs(cos * dy - sin * dx) > half_y:
+                continue
+            if count == len(found):
+                boxes = np.append(boxes, np.empty_like(boxes))
+                found = np.append(found, np.empty_like(found))
+            boxes[count], found[count] = box, point
+            count += 1
+    return boxes[:count], found[:count]

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xmodal_core.geometry_boxes import box_rows, iou_3d, iou_bev, overlaps_3d
+from xmodal_core.geometry import points_in_box
+from xmodal_core.geometry_boxes import (
+    box_rows,
+    iou_3d,
+    iou_bev,
+    keep_apart,
+    keep_distant,
+    overlaps_3d,
+    points_in_boxes,
+)
+from xmodal_core.types import Boxes
 
 Row = tuple[float, ...]
 
@@ -161,3 +171,58 @@ class TestOverlaps3d:
 
 def test_rows_hold_what_they_were_made_of() -> None:
     assert box_rows(np.ones((1, 3)), np.full((1, 3), 2.0), np.array([0.5])).tolist() == [[1, 1, 1, 2, 2, 2, 0.5]]
+
+
+class TestSuppression:
+    @given(st.lists(boxes | on_a_grid, max_size=12), st.floats(0.0, 0.9))
+    @settings(max_examples=100)
+    def test_what_is_left_is_apart_and_what_went_overlapped_something_left(self, some: list[Row], most: float) -> None:
+        kept = keep_apart(rows(*some), most).tolist()
+        assert kept == sorted(set(kept))
+        overlap = np.array([[naive_bev(a, b) for b in some] for a in some]).reshape(len(some), len(some))
+        for number in range(len(some)):
+            before = [overlap[other, number] for other in kept if other < number]
+            if number in kept:
+                assert max(before, default=0.0) <= most + 1e-6
+            else:
+                assert max(before) > most - 1e-6
+
+    @given(st.lists(st.tuples(places, places), max_size=12), st.floats(0.1, 4.0))
+    def test_by_distance_alike(self, some: list[tuple[float, float]], radius: float) -> None:
+        centre = np.array(some).reshape(-1, 2)
+        kept = keep_distant(centre, radius).tolist()
+        for number in range(len(some)):
+            before = [np.hypot(*(centre[other] - centre[number])) for other in kept if other < number]
+            assert (number in kept) == all(away > radius for away in before)
+
+    def test_no_more_are_kept_than_asked_for(self) -> None:
+        row = rows(*[(10.0 * k, 0, 0, 1, 1, 1, 0) for k in range(5)])
+        assert keep_apart(row, 0.5, 2).tolist() == [0, 1]
+        assert keep_distant(row, 0.5, 2).tolist() == [0, 1]
+        assert keep_apart(row[:0], 0.5).tolist() == keep_distant(row[:0], 0.5).tolist() == []
+
+
+class TestPointsInBoxes:
+    @given(st.lists(boxes, max_size=4), st.floats(0.0, 1.0), st.integers(0, 1000))
+    def test_are_those_that_each_box_alone_has(self, some: list[Row], margin: float, seed: int) -> None:
+        points = np.random.default_rng(seed).normal(0, 4, (300, 3)).astype(np.float32)
+        values = rows(*some)
+        alone = Boxes(
+            centre=values[:, :3].astype(np.float32),
+            size=values[:, 3:6].astype(np.float32),
+            yaw=values[:, 6].astype(np.float32),
+            label=np.zeros(len(some), dtype=np.int64),
+            classes=("car",),
+            track=np.zeros(len(some), dtype=np.int64),
+            velocity=np.zeros((len(some), 2), dtype=np.float32),
+        )
+        found = points_in_boxes(points, values, margin)
+        expected = [points_in_box(points, alone, number, margin=margin) for number in range(len(some))]
+        box, point = np.nonzero(np.array(expected).reshape(-1, len(points)))
+        np.testing.assert_array_equal(found.box, box)
+        np.testing.assert_array_equal(found.point, point)
+
+    def test_more_points_than_there_was_room_for(self) -> None:
+        points = np.zeros((1000, 3), dtype=np.float32)
+        found = points_in_boxes(points, rows((0, 0, 0, 1, 1, 1, 0), (9, 0, 0, 1, 1, 1, 0), (0, 0, 0, 2, 2, 2, 1)))
+        assert np.bincount(found.box).tolist() == [1000, 0, 1000]

@@ -255,7 +255,11 @@ class DetectionProtocol(Protocol):
         if self.coordinates == "sensor":  # no sweep need be read
             names = [dataset.name(index) for index in range(len(dataset))]
             return {name: Truth.of(_labelled(name, dataset.boxes(index))) for index, name in enumerate(names)}
-        return {frame.name: self.place(frame, Truth.of(_labelled(frame.name, frame.boxes))) for frame in dataset}
+        return {frame.name: self.truth_of(dataset, index, frame) for index, frame in enumerate(dataset)}
+
+    def truth_of(self, dataset: Dataset, index: int, frame: Frame) -> Truth:
+        """As ``truth``, of ``frame``, which is number ``index`` of ``dataset`` and has been read already."""
+        return self.place(frame, Truth.of(_labelled(frame.name, frame.boxes)))
 
     def place(self, frame: Frame, boxes: P) -> P:
         """``boxes`` of ``frame``'s LiDAR coordinates in this protocol's own.

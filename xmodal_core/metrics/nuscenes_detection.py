@@ -19,6 +19,15 @@ from xmodal_core.config import Settings
 from xmodal_core.datasets._files import read_text
 from xmodal_core.datasets._nuscenes_classes import DETECTION
 from xmodal_core.errors import DataError, InputError
+from xmodal_core.metrics._centre_matching import (
+    FIRST,
+    MATCH_DISTANCES,
+    RECALLS,
+    average_precision,
+    match_in_turn,
+    near_pairs,
+    turns,
+)
 from xmodal_core.metrics._nuscenes import SubmissionMeta
 from xmodal_core.metrics.base import (
     DetectionProtocol,
@@ -30,7 +39,7 @@ from xmodal_core.metrics.base import (
     require_same_frames,
     write_whole,
 )
-from xmodal_core.types import Bools, Doubles, Ints
+from xmodal_core.types import Bools, Doubles, Frame, Ints
 
 if TYPE_CHECKING:
     from xmodal_core.datasets.base import Dataset
@@ -49,14 +58,8 @@ CLASS_RANGE = {
 }
 """Metres from the vehicle, along the ground, within which boxes count."""
 
-MATCH_DISTANCES = (0.5, 1.0, 2.0, 4.0)
-"""Metres between centres, along the ground, below which a prediction may match a label."""
 ERROR_DISTANCE = 2.0
 """The one of them at which errors are measured."""
-MIN_RECALL, MIN_PRECISION = 0.1, 0.1
-RECALLS = np.linspace(0.0, 1.0, 101)
-FIRST = round(100 * MIN_RECALL) + 1
-"""The first of ``RECALLS`` that counts."""
 MAX_BOXES = 500
 AP_WEIGHT = 5.0
 
@@ -103,6 +106,12 @@ class NuScenesDetection(DetectionProtocol):
                 f"{dataset.root} has no labelled boxes in this split", "the labels of 'test' are not public"
             )
         return truth
+
+    def truth_of(self, dataset: Dataset, index: int, frame: Frame) -> Truth:
+        """See ``DetectionProtocol``; of nuScenes with all that its tables say."""
+        from xmodal_core.datasets.nuscenes import NuScenes
+
+        return _truth_of(dataset, index) if isinstance(dataset, NuScenes) else super().truth_of(dataset, index, frame)
 
     def evaluate(self, predictions: Mapping[str, Detections], truth: Mapping[str, Truth], split: str) -> Result:
         """See ``DetectionProtocol``; at most 500 boxes a frame are taken."""
@@ -231,64 +240,6 @@ def _in_a_rack(centre: Doubles, truth: Truth) -> Bools:
     return np.asarray((beyond.max(axis=2) <= 0).any(axis=1), dtype=np.bool_)
 
 
-# ---- Matching
-
-
-class _Pairs(NamedTuple):
-    """Candidates: prediction ``found`` and label ``label`` (P,) of one class and frame, ``away`` (P,) metres apart."""
-
-    found: Ints
-    label: Ints
-    away: Doubles
-
-
-def _candidates(found: _Boxes, labels: _Boxes) -> _Pairs:
-    """All pairs that the widest of ``MATCH_DISTANCES`` allows."""
-    frames = int(max(found.frame.max(initial=0), labels.frame.max(initial=0))) + 1
-    first = np.searchsorted(found.frame, np.arange(frames + 1))
-    second = np.searchsorted(labels.frame, np.arange(frames + 1))
-    rows: list[_Pairs] = []
-    for frame in range(frames):
-        a, b = slice(first[frame], first[frame + 1]), slice(second[frame], second[frame + 1])
-        apart = found.centre[a, None, :2] - labels.centre[None, b, :2]
-        away = np.sqrt(apart[..., 0] ** 2 + apart[..., 1] ** 2)
-        near = (away < max(MATCH_DISTANCES)) & (found.label[a, None] == labels.label[None, b])
-        i, j = np.nonzero(near)
-        rows.append(_Pairs(i + a.start, j + b.start, away[i, j]))
-    return _Pairs(*(np.concatenate(column) for column in zip(*rows, strict=True)))
-
-
-def match_in_turn(found: Ints, label: Ints, away: Doubles, rank: Ints, labels: int) -> Ints:
-    """Predictions choose in turn, each the nearest label that is still free (of equally near ones the first).
-
-    All whose choice no earlier one can still take choose at once, so that a few rounds do for any number of them.
-
-    Args:
-        found, label, away: (P,) the pairs allowed and their distances.
-        rank: (F,) the turn of each prediction, all different.
-        labels: how many labels there are.
-
-    Returns:
-        (F,) int64 the label of each prediction, -1 for none.
-    """
-    match = np.full(len(rank), -1, dtype=np.int64)
-    order = np.lexsort((label, away, rank[found]))
-    found, label = found[order], label[order]
-    while len(found):
-        best = np.ones(len(found), dtype=bool)
-        best[1:] = found[1:] != found[:-1]
-        # Pairs are sorted by turn: the first of a label is that of the earliest prediction which may still take it.
-        earliest = np.full(labels, len(found), dtype=np.int64)
-        np.minimum.at(earliest, label, np.arange(len(found)))
-        settled = np.flatnonzero(best & (found[earliest[label]] == found))
-        match[found[settled]] = label[settled]
-        taken = np.zeros(labels, dtype=bool)
-        taken[label[settled]] = True
-        left = (match[found] < 0) & ~taken[label]
-        found, label = found[left], label[left]
-    return match
-
-
 # ---- Curves and figures
 
 
@@ -303,10 +254,8 @@ class _Ranked:
 
 def _score(found: _Boxes, labels: _Boxes) -> dict[str, dict[str, float]]:
     """Every figure of every class."""
-    order = np.argsort(found.score, kind="stable")[::-1]  # of equal scores the last first
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    pairs = _candidates(found, labels)
+    order, rank = turns(found.score)
+    pairs = near_pairs(found, labels, max(MATCH_DISTANCES))
     matches = {}
     for distance in MATCH_DISTANCES:
         near = pairs.away < distance
@@ -325,7 +274,9 @@ def _score(found: _Boxes, labels: _Boxes) -> dict[str, dict[str, float]]:
 def _class_figures(
     name: str, ranked: _Ranked, matches: Mapping[float, Ints], errors: Mapping[str, Doubles]
 ) -> dict[str, float]:
-    precisions = {distance: _average_precision(ranked, match) for distance, match in matches.items()}
+    precisions = {
+        distance: average_precision(match[ranked.index] >= 0, ranked.positives) for distance, match in matches.items()
+    }
     figures = {"AP": float(np.mean(list(precisions.values())))}
     figures.update({f"AP@{distance:g}m": value for distance, value in precisions.items()})
     for error in ERRORS:
@@ -335,15 +286,6 @@ def _class_figures(
             else _mean_error(ranked, matches[ERROR_DISTANCE], errors[error])
         )
     return figures
-
-
-def _average_precision(ranked: _Ranked, match: Ints) -> float:
-    hit = match[ranked.index] >= 0
-    if not ranked.positives or not hit.any():
-        return 0.0
-    true = np.cumsum(hit)
-    precision = np.interp(RECALLS, true / ranked.positives, true / np.arange(1, len(hit) + 1), right=0.0)
-    return float(np.mean(np.maximum(precision[FIRST:] - MIN_PRECISION, 0.0)) / (1.0 - MIN_PRECISION))
 
 
 def _mean_error(ranked: _Ranked, match: Ints, error: Doubles) -> float:

@@ -32,7 +32,7 @@ from xmodal_core.metrics.base import (
     require_same_frames,
     write_whole,
 )
-from xmodal_core.types import Doubles, Ints
+from xmodal_core.types import Doubles, Frame, Ints
 from xmodal_core.units.compiled import compiled
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ class OnceDetection(DetectionProtocol):
     def truth(self, dataset: Dataset) -> dict[str, Truth]:
         """See ``DetectionProtocol``; the counts of points are left out, since the official tool asks for every box."""
         return {name: replace(boxes, points=None) for name, boxes in super().truth(dataset).items()}
+
+    def truth_of(self, dataset: Dataset, index: int, frame: Frame) -> Truth:
+        """See ``DetectionProtocol``; without counts of points, as ``truth``."""
+        return replace(super().truth_of(dataset, index, frame), points=None)
 
     def evaluate(self, predictions: Mapping[str, Detections], truth: Mapping[str, Truth], split: str) -> Result:
         """See ``DetectionProtocol``; labels of which ``truth`` says that they have no points are left out."""

@@ -19,13 +19,13 @@ from xmodal_core.datasets import open_dataset
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry import rotation_from_quaternion, yaw_of
 from xmodal_core.metrics import Detections, Truth, open_protocol
+from xmodal_core.metrics._centre_matching import match_in_turn
 from xmodal_core.metrics.base import moved
 from xmodal_core.metrics.nuscenes_detection import (
     ATTRIBUTES,
     DETECTION,
     RACK,
     NuScenesDetection,
-    match_in_turn,
     yaws_of,
 )
 
