@@ -16,6 +16,7 @@ from xmodal_core import plugins
 from xmodal_core.config import Settings
 from xmodal_core.datasets import Dataset, open_dataset
 from xmodal_core.datasets._example import MARKER
+from xmodal_core.datasets._files import picture_source
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry import points_in_box
 from xmodal_core.types import Frame
@@ -103,6 +104,13 @@ class TestEveryDataset:
         frame = pickle.loads(pickle.dumps(there.frame(1)))
         np.testing.assert_array_equal(frame.points, dataset.frame(1).points)
         np.testing.assert_array_equal(frame.cameras[0].image(), dataset.frame(1).cameras[0].image())
+
+    def test_it_is_known_which_file_a_picture_is_in(self, dataset: Dataset) -> None:
+        """So that what a teacher has seen of it can be kept for as long as the file stays as it is."""
+        for camera in dataset.frame(0).cameras:
+            file = picture_source(camera)
+            assert file is not None
+            assert file.is_file()
 
     def test_pictures_have_the_stated_size(self, dataset: Dataset) -> None:
         for camera in dataset.frame(0).cameras:

@@ -146,5 +146,13 @@ def picture_file(camera: Camera) -> Path | None:
     return Path(of.args[0]) if is_file else None  # type: ignore[attr-defined]
 
 
+def picture_source(camera: Camera) -> Path | None:
+    """The file that the picture of ``camera`` is in, alone or with others; None where that is unknown."""
+    of = camera.read
+    first = of.args[0] if isinstance(of, partial) and of.args else None
+    file = first if isinstance(first, Path) else getattr(first, "file", None)
+    return file if isinstance(file, Path) else None
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

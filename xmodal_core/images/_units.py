@@ -15,7 +15,7 @@ from xmodal_core.images.base import Teacher
 from xmodal_core.types import Floats, Frame, Units
 
 if TYPE_CHECKING:
-    from xmodal_core.train.batch import Batch, SparseMatrix
+    from xmodal_core.train.batch import Batch, SparseMatrix, View
 
 
 Standardise = Literal["frame", "batch", "none"]
@@ -33,7 +33,7 @@ def unit_features(batch: Batch, teacher: Teacher, standardise: Standardise = "fr
             units of a random ResNet-50 have a cosine of 0.98 in the mean, of EfficientNet-Lite0 0.25 to 0.37; with it
             both have 0.
     """
-    features = _read(teacher(batch.images.float() / 255), teacher, batch)
+    features = torch.cat([frame_features(batch, number, teacher) for number in range(len(batch.names))])
     if standardise == "none":
         return features
     if standardise == "batch":
@@ -46,12 +46,28 @@ def _standard(features: Tensor) -> Tensor:
     return (features - mean) * (variance + 1e-5).rsqrt()
 
 
-def _read(maps: list[Tensor], teacher: Teacher, batch: Batch) -> Tensor:
-    """(U, teacher.width): all levels of ``maps``, pooled over the units of ``batch``."""
+@torch.no_grad()
+def frame_features(batch: Batch, number: int, teacher: Teacher) -> Tensor:
+    """(U, teacher.width) float32: what ``teacher`` sees of the units of frame ``number``, as it is; the frame alone is
+    looked at, unless the batch knows, so that it makes no difference which other frames are in the batch."""
+    known = batch.seen[number]
+    if known is not None:
+        return known.float()
+    view = batch.view(number)
+    return read_units(look(view, teacher), teacher, view)
+
+
+def look(view: View, teacher: Teacher) -> list[Tensor]:
+    """The maps of ``teacher`` of a frame's pictures."""
+    maps: list[Tensor] = teacher(view.images.float() / 255)
+    return maps
+
+
+def read_units(maps: list[Tensor], teacher: Teacher, view: View) -> Tensor:
+    """(U, teacher.width) float32: all levels of ``maps``, pooled over the units of ``view``."""
     levels = zip(maps, teacher.strides, strict=True)
     read = [
-        pool_map(level.float(), stride, batch.image_pooling, batch.pixel_image, batch.pixel_uv)
-        for level, stride in levels
+        pool_map(level.float(), stride, view.pooling, view.pixel_image, view.pixel_uv) for level, stride in levels
     ]
     return torch.cat(read, dim=1)
 
@@ -81,7 +97,7 @@ class FrameFeatures:
             return np.zeros((0, self.teacher.width), dtype=np.float32)
         example = make_example(self.frame, units, (), self.teacher.config.image_width, self._images)
         batch = collate([replace(example, images=())]).to(self._device)  # they have been looked at
-        features = _read(self._maps, self.teacher, batch)
+        features = read_units(self._maps, self.teacher, batch.view(0))
         result: Floats = (features if standardise == "none" else _standard(features)).cpu().numpy()
         return result
 

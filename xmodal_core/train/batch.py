@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xmodal_core.errors import InputError
 from xmodal_core.pictures import shrink
-from xmodal_core.types import Camera, Floats, Frame, Image, Pixels, Pooling, Units
+from xmodal_core.types import Camera, Floats, Frame, Image, Ints, Pixels, Pooling, Units
 from xmodal_core.units.pool import image_pooling
 
 
@@ -55,6 +57,22 @@ def _moved(tensor: Tensor, device: torch.device | str) -> Tensor:
     return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
+class ToKeep(NamedTuple):
+    """What is worth keeping of a frame once a teacher has looked at its pictures; see ``train.remember``.
+
+    Args:
+        entry: the name under which it is kept.
+        variant: which of ``variants`` the example's units are.
+        units: (U,) int64, which units of that variant the example has: it may lack some.
+        variants: W and W' of each set of units that is to be kept.
+    """
+
+    entry: str
+    variant: int
+    units: Ints
+    variants: tuple[tuple[Pooling, Pooling], ...]
+
+
 @dataclass(frozen=True)
 class Example:
     """One frame ready to be put into a batch.
@@ -67,6 +85,9 @@ class Example:
         image_pooling: W', (U x R), over the rows of ``pixels``.
         pixels: in pixels of ``images``.
         images: (h,w,3) uint8 RGB, one a camera.
+        seen: (U,D) float16 or float32, what the teacher sees of each unit, where that is known: then there are neither
+            ``images`` nor ``pixels``.
+        to_keep: what is to be kept once it is known.
     """
 
     name: str
@@ -76,6 +97,28 @@ class Example:
     image_pooling: Pooling
     pixels: Pixels
     images: tuple[Image, ...]
+    seen: NDArray[Any] | None = None
+    to_keep: ToKeep | None = None
+
+
+class Part(NamedTuple):
+    """Where a frame lies in a batch: its units, its terms of W', its pixels, its images, and their height and width."""
+
+    units: slice
+    terms: slice
+    pixels: slice
+    images: slice
+    size: tuple[int, int]
+
+
+class View(NamedTuple):
+    """What of a batch's frame a teacher looks at: ``images`` (I,3,h,w) uint8, W', and the ``pixel_image`` and
+    ``pixel_uv`` that its columns are, as in ``Batch``."""
+
+    images: Tensor
+    pooling: SparseMatrix
+    pixel_image: Tensor
+    pixel_uv: Tensor
 
 
 @dataclass(frozen=True)
@@ -94,6 +137,10 @@ class Batch:
             and at the bottom, so that pixel coordinates stay as they are.
         pixel_image: (R,) int64, the image that each row lies in.
         pixel_uv: (R,2) float32 pixels of ``images``, centres at whole numbers.
+        parts: where each frame lies.
+        seen: of each frame, where it is known, (U,D) float16 or float32, what the teacher sees of its units; there are
+            no images of it then.
+        to_keep: of each frame, what is to be kept once it is known.
     """
 
     names: tuple[str, ...]
@@ -106,6 +153,26 @@ class Batch:
     images: Tensor
     pixel_image: Tensor
     pixel_uv: Tensor
+    parts: tuple[Part, ...]
+    seen: tuple[Tensor | None, ...]
+    to_keep: tuple[ToKeep | None, ...]
+
+    def view(self, number: int) -> View:
+        """Frame ``number`` as a teacher looks at it, without what other frames of the batch add."""
+        part = self.parts[number]
+        height, width = part.size
+        pooling = self.image_pooling
+        return View(
+            images=self.images[part.images, :, :height, :width],
+            pooling=SparseMatrix(
+                pooling.row[part.terms] - part.units.start,
+                pooling.column[part.terms] - part.pixels.start,
+                pooling.weight[part.terms],
+                (part.units.stop - part.units.start, part.pixels.stop - part.pixels.start),
+            ),
+            pixel_image=self.pixel_image[part.pixels] - part.images.start,
+            pixel_uv=self.pixel_uv[part.pixels],
+        )
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``."""
@@ -116,8 +183,9 @@ class Batch:
         return self._each(lambda part: part.pin_memory())
 
     def _each(self, change: Callable[[Any], Any]) -> Batch:
-        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "names"}
-        return replace(self, **{name: change(part) for name, part in parts.items()})
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed = {name: change(part) for name, part in parts.items() if not isinstance(part, tuple)}
+        return replace(self, **changed, seen=tuple(None if each is None else change(each) for each in self.seen))
 
 
 def make_example(
@@ -192,6 +260,8 @@ def collate(examples: Sequence[Example]) -> Batch:
     units = [example.pooling.shape[0] for example in examples]
     rows = [len(example.pixels) for example in examples]
     images = [len(example.images) for example in examples]
+    terms = [len(example.image_pooling.row) for example in examples]
+    sizes = [_largest(example.images) for example in examples]
     first_image = np.cumsum([0, *images])
     pixel_image = [e.pixels.camera + first for e, first in zip(examples, first_image, strict=False)]
     uv = [np.stack([example.pixels.u, example.pixels.v], axis=1) for example in examples]
@@ -206,11 +276,31 @@ def collate(examples: Sequence[Example]) -> Batch:
         images=stack_images([image for example in examples for image in example.images]),
         pixel_image=torch.from_numpy(np.concatenate(pixel_image)),
         pixel_uv=torch.from_numpy(np.concatenate(uv)),
+        parts=tuple(map(Part, _slices(units), _slices(terms), _slices(rows), _slices(images), sizes)),
+        seen=tuple(None if example.seen is None else torch.from_numpy(example.seen) for example in examples),
+        to_keep=tuple(example.to_keep for example in examples),
+    )
+
+
+def to_sparse(pooling: Pooling) -> SparseMatrix:
+    """``pooling`` as tensors."""
+    return SparseMatrix(
+        torch.from_numpy(pooling.row), torch.from_numpy(pooling.column), torch.from_numpy(pooling.weight), pooling.shape
     )
 
 
 def _offsets(sizes: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.cumsum([0, *sizes], dtype=np.int64))
+
+
+def _slices(sizes: Sequence[int]) -> list[slice]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [slice(begin, end) for begin, end in pairwise(ends)]
+
+
+def _largest(images: Sequence[Image]) -> tuple[int, int]:
+    """The height and the width that all ``images`` fit into."""
+    return max((image.shape[0] for image in images), default=1), max((image.shape[1] for image in images), default=1)
 
 
 def _block_diagonal(blocks: Sequence[Pooling], rows: Sequence[int], columns: Sequence[int]) -> SparseMatrix:
@@ -225,8 +315,7 @@ def _block_diagonal(blocks: Sequence[Pooling], rows: Sequence[int], columns: Seq
 
 def stack_images(images: Sequence[Image]) -> Tensor:
     """(I,3,H,W) uint8: the pictures in one tensor, smaller ones padded with zeros at the right and at the bottom."""
-    height = max((image.shape[0] for image in images), default=1)
-    width = max((image.shape[1] for image in images), default=1)
+    height, width = _largest(images)
     stacked = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
     for number, image in enumerate(images):
         stacked[number, :, : image.shape[0], : image.shape[1]] = torch.from_numpy(np.array(image)).permute(2, 0, 1)

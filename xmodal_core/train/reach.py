@@ -27,10 +27,13 @@ def keep_units(example: Example, kept: Bools) -> Example:
     """``example`` with those of its units alone that ``kept`` (U,) says, in their order."""
     if kept.all():
         return example
+    seen, to_keep = example.seen, example.to_keep
     return replace(
         example,
         pooling=_keep_rows(example.pooling, kept),
         image_pooling=_keep_rows(example.image_pooling, kept),
+        seen=None if seen is None else seen[kept],
+        to_keep=None if to_keep is None else to_keep._replace(units=to_keep.units[kept]),
     )
 
 
