@@ -22,6 +22,24 @@ class PointFeatures(NamedTuple):
     bev: Tensor | None
 
 
+class BevGrid(NamedTuple):
+    """Where the cells of a bird's-eye map lie: the centre of cell (iy, ix) is at ``low + (ix + .5, iy + .5) * cell``.
+
+    Args:
+        low: x, y of the map's corner, in metres.
+        cell: edge of a cell, in metres.
+        nx: cells along x, the map's columns.
+        ny: cells along y, the map's rows.
+        width: features of a cell.
+    """
+
+    low: tuple[float, float]
+    cell: float
+    nx: int
+    ny: int
+    width: int
+
+
 class NetworkSettings(Settings):
     """The options that every LiDAR network has; a plugin's ``Config`` extends it.
 
@@ -55,13 +73,14 @@ class PointNetwork(nn.Module, ABC):
     """A LiDAR network.
 
     A plugin gives ``Config`` (a ``NetworkSettings`` with a ``preset``) and fills ``width``, the length of a point's
-    feature.
+    feature, and, where ``forward`` gives a bird's-eye map, ``bev_grid``, which says where its cells lie.
 
     It is the backbone alone, exactly what is exported: projection and task heads belong to methods and tasks.
     """
 
     Config: ClassVar[type[NetworkSettings]]
     width: int
+    bev_grid: BevGrid | None = None
 
     def __init__(self, config: NetworkSettings) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from xmodal_core.config import setting
 from xmodal_core.points._cells import Cells, find_cells
 from xmodal_core.points._norm import BatchNorm
-from xmodal_core.points.base import NetworkSettings, PointFeatures, PointNetwork
+from xmodal_core.points.base import BevGrid, NetworkSettings, PointFeatures, PointNetwork
 
 _NORM_EPS = 1e-3
 
@@ -166,6 +166,9 @@ class Pillars(PointNetwork):
         for width, out, up in zip(config.features, config.up_features, config.up_strides, strict=True):
             self.ups.append(_up(width, out, up, config.norm_momentum))
         self.width = sum(config.up_features)
+        stride = config.map_stride
+        nx, ny = (side // stride for side in config.grid)
+        self.bev_grid = BevGrid(config.range[:2], config.pillar_size * stride, nx, ny, self.width)
 
     def forward(self, points: Tensor, channels: Tensor, offsets: Tensor) -> PointFeatures:
         channels = self.scaled_channels(points, channels, offsets)

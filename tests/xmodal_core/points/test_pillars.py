@@ -57,6 +57,19 @@ def test_the_map_is_read_bilinearly(up_strides: tuple[float, ...]) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("up_strides", [(1, 2, 4), (0.5, 1, 2)])
+def test_the_grid_says_where_the_maps_cells_lie(up_strides: tuple[float, ...]) -> None:
+    """A point at the centre of a cell reads that cell."""
+    network = small(up_strides=up_strides)
+    grid = network.bev_grid
+    assert grid is not None
+    x = grid.low[0] + (3 + 0.5) * grid.cell
+    y = grid.low[1] + (1 + 0.5) * grid.cell
+    (feature,), bev = run(network, torch.tensor([[x, y, 0.0]]))
+    assert bev.shape == (1, grid.width, grid.ny, grid.nx)
+    torch.testing.assert_close(feature, bev[0, :, 1, 3])
+
+
 def test_x_runs_along_the_maps_columns_and_y_along_its_rows() -> None:
     """One point in an empty frame: the map differs from an empty one around that point's cell and nowhere far away."""
     network = small(blocks=[0, 0, 0], up_strides=[1, 2, 4])
