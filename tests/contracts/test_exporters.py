@@ -88,7 +88,7 @@ class TestEveryExporter:
         self, exporter: Exporter, backbone: Backbone, file: Path, case: tuple[str, str]
     ) -> None:
         exporter.export(backbone, file)
-        found = exporter.import_from(exporter.read(file), case[1], backbone.card["network_settings"])
+        found = exporter.import_from(exporter.read(file).tensors, case[1], backbone.card["network_settings"])
         assert not found.left_out
         assert not found.absorbed
         assert set(found.tensors) == set(backbone.tensors)
@@ -103,7 +103,11 @@ class TestEveryExporter:
     def test_the_card_lies_beside(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
         report = exporter.export(backbone, file)
         (card,) = (path for path in report.beside if path.suffix == ".json")
-        assert json.loads(card.read_text(encoding="utf-8")) == dict(backbone.card)
+        told = json.loads(card.read_text(encoding="utf-8"))
+        export = told.pop("export")
+        assert told == dict(backbone.card)
+        assert export["point"][:3] == ["x", "y", "z"]
+        assert export["tensors"] == {row.theirs: row.ours for row in report.rows}
 
     def test_an_older_file_is_replaced(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
         file.parent.mkdir()

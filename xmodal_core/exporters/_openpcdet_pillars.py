@@ -9,6 +9,7 @@ import yaml
 
 from xmodal_core.exporters._layouts import columns_scaled
 from xmodal_core.exporters._openpcdet import feature_names, scale_of
+from xmodal_core.exporters._second import level_rows, neck_rows
 from xmodal_core.exporters.base import Row, Table, norm_rows
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ HALVING = """\
 def rows(config: PillarsConfig, spconv: int) -> Iterator[Row]:
     """The pillar layers, then blocks and deblocks of the 2D part.
 
-    OpenPCDet's rules: a pillar layer that is not the last has half of its features, the other half being the pillar's
-    maximum; a level begins with a padding and a strided convolution; the neck's convolution is transposed, weights
-    (in, out), unless it shrinks.
+    A pillar layer that is not the last has half of its features, the other half being the pillar's maximum.
     """
     width = 3 + len(config.channels) + 6
     for number, out in enumerate(config.pillar_features):
@@ -46,19 +45,8 @@ def rows(config: PillarsConfig, spconv: int) -> Iterator[Row]:
         )
         yield from norm_rows(f"vfe.pfn_layers.{number}.norm", f"pillar_layers.{number}.norm", own)
         width = out
-    for level, (out, blocks) in enumerate(zip(config.features, config.blocks, strict=True)):
-        for number in range(blocks + 1):
-            # In OpenPCDet's sequence a padding comes first, and each convolution is followed by its norm and a ReLU.
-            theirs, place = f"backbone_2d.blocks.{level}", 3 * number + 1
-            yield Row(f"{theirs}.{place}.weight", (out, width, 3, 3), f"levels.{level}.{number}.conv.weight")
-            yield from norm_rows(f"{theirs}.{place + 1}", f"levels.{level}.{number}.norm", out)
-            width = out
-    for level, (out, stride) in enumerate(zip(config.up_features, config.up_strides, strict=True)):
-        theirs, within = f"backbone_2d.deblocks.{level}", config.features[level]
-        size = round(stride if stride >= 1 else 1 / stride)
-        shape = ((within, out) if stride >= 1 else (out, within)) + (size, size)
-        yield Row(f"{theirs}.0.weight", shape, f"ups.{level}.conv.weight")
-        yield from norm_rows(f"{theirs}.1", f"ups.{level}.norm", out)
+    yield from level_rows(config, "backbone_2d.blocks", width, padded=True)
+    yield from neck_rows(config, "backbone_2d.deblocks", plain=False)
 
 
 def fragment(config: PillarsConfig) -> str:

@@ -6,10 +6,11 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import partial as bind
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -18,13 +19,26 @@ from torch import Tensor
 from xmodal_core import plugins
 from xmodal_core.config import validate
 from xmodal_core.errors import DataError, InputError, RunError
+from xmodal_core.exporters._checkpoints import read_checkpoint
 from xmodal_core.exporters._layouts import SAME, Layout
 from xmodal_core.points.base import NetworkSettings
 from xmodal_core.train.backbone import Backbone
 
-__all__ = ["Exporter", "Imported", "Layout", "Report", "Row", "Table", "norm_rows"]
+__all__ = [
+    "Checkpoint",
+    "Converted",
+    "Difference",
+    "Exporter",
+    "Imported",
+    "Layout",
+    "Report",
+    "Row",
+    "Table",
+    "norm_rows",
+]
 
-NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+COUNTER = "num_batches_tracked"
+NORM = ("weight", "bias", "running_mean", "running_var", COUNTER)
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Row:
 def norm_rows(theirs: str, ours: str, width: int) -> Iterator[Row]:
     """The five rows of a batch norm: weight, bias, running mean and variance, number of batches."""
     for part in NORM:
-        yield Row(f"{theirs}.{part}", () if part == "num_batches_tracked" else (width,), f"{ours}.{part}")
+        yield Row(f"{theirs}.{part}", () if part == COUNTER else (width,), f"{ours}.{part}")
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,7 @@ class Report:
         beside: further files (card, settings fragment).
         rows: the tensors in it, in order; those with ``ours`` None were made up.
         left_out: tensors of either side that are not in it, each with the reason.
+        differences: in what the target computes something else from them.
         total: how many tensors the backbone has.
         parameters: how many of the backbone's numbers went over.
         usage: the lines a person types or adds in the target framework.
@@ -86,6 +101,7 @@ class Report:
     beside: tuple[Path, ...]
     rows: tuple[Row, ...]
     left_out: Mapping[str, str]
+    differences: tuple[Difference, ...]
     total: int
     parameters: int
     usage: tuple[str, ...]
@@ -101,19 +117,41 @@ class Report:
         return tuple(row for row in self.rows if row.ours is None)
 
 
+class Difference(NamedTuple):
+    """In what the target's own model computes something else from the same weights, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+class Converted(NamedTuple):
+    """A backbone in the target's terms: ``tensors`` by its names, the ``rows`` that they were made by, and the tensors
+    of either side that have no partner, each with the reason."""
+
+    tensors: dict[str, Tensor]
+    rows: tuple[Row, ...]
+    left_out: dict[str, str]
+
+
+class Checkpoint(NamedTuple):
+    """A file of the target: its ``tensors`` by the target's names, without a ``module.`` before them, and the ``card``
+    in it, if xmodal wrote it."""
+
+    tensors: Mapping[str, Tensor]
+    card: Mapping[str, Any] | None
+
+
 @dataclass(frozen=True)
 class Imported:
     """What was read.
 
     Args:
         tensors: by our names, all of the network's.
-        rows: the table that they were read by.
         left_out: tensors of the file that are none of the backbone's (heads, buffers).
         absorbed: biases of the file that were not zero and went into the running mean that follows.
     """
 
     tensors: Mapping[str, Tensor]
-    rows: tuple[Row, ...]
     left_out: tuple[str, ...]
     absorbed: tuple[str, ...]
 
@@ -124,6 +162,8 @@ class Exporter(ABC):
     A plugin states ``networks`` (whose weights it can carry), ``suffix`` of its file, ``wrapper`` (the key under which
     its loader looks for the tensors), ``others`` (further keys that its own trainer's files may have instead) and
     ``versions``: those of spconv whose order of weights it can write, the usual one first, none if the order is fixed.
+    ``as_stored`` says that its network takes channels as the data set stores them, with ``intensity_scale`` in the
+    first weights; else the network multiplies them itself.
 
     Args:
         spconv: one of ``versions``; None for the usual one.
@@ -137,6 +177,7 @@ class Exporter(ABC):
     wrapper: ClassVar[str] = "state_dict"
     others: ClassVar[tuple[str, ...]] = ()
     versions: ClassVar[tuple[int, ...]] = ()
+    as_stored: ClassVar[bool] = True
 
     def __init__(self, spconv: int | None = None) -> None:
         if spconv is not None and spconv not in self.versions:
@@ -152,7 +193,7 @@ class Exporter(ABC):
         """Every tensor that the target's own model has for ``network`` (one of ``networks``) with these settings.
 
         Raises:
-            InputError: the format cannot carry a network of such settings exactly.
+            InputError: the target has no model for a network of such settings.
         """
 
     @abstractmethod
@@ -162,6 +203,10 @@ class Exporter(ABC):
     @abstractmethod
     def usage(self, file: Path) -> tuple[str, ...]:
         """The lines that load ``file`` in the target framework."""
+
+    def differences(self, network: str, settings: NetworkSettings) -> Sequence[Difference]:
+        """In what the target computes something else than we from the same weights; usually nothing."""
+        return ()
 
     def prepared(self, network: str, settings: NetworkSettings, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Our ``tensors`` before the table is read; for changes that take more than one tensor at once."""
@@ -178,32 +223,28 @@ class Exporter(ABC):
         }
         torch.save(self.wrapped(plain, json.dumps(dict(backbone.card))), file)
 
-    def convert(self, backbone: Backbone) -> tuple[dict[str, Tensor], tuple[Row, ...], dict[str, str]]:
-        """``backbone`` in the target's names and layouts, the rows that found their tensor, and what has no partner.
+    def convert(self, backbone: Backbone) -> Converted:
+        """``backbone`` in the target's names and layouts, as far as both sides have partners.
 
         Raises:
             InputError: this format cannot carry that network.
         """
         rows = self.table(backbone.network, backbone.card["network_settings"])
-        settings = settings_of(backbone.network, backbone.card["network_settings"])
-        ours = self.prepared(backbone.network, settings, backbone.tensors)
+        ours = self.prepared(backbone.network, _settings(backbone), backbone.tensors)
+        dtype = next((tensor.dtype for tensor in ours.values() if tensor.is_floating_point()), torch.float32)
         tensors: dict[str, Tensor] = {}
         left_out: dict[str, str] = {}
-        like = next(iter(ours.values()))
         for row in rows:
-            if row.ours is None:
-                tensors[row.theirs] = torch.full(row.shape, row.fill, dtype=like.dtype)
-            elif row.ours not in ours:
+            theirs = _made(row, ours, dtype)
+            if theirs is None:
                 left_out[row.theirs] = f"the target's tensor '{row.theirs}' has no counterpart"
+            elif tuple(theirs.shape) != row.shape:
+                left_out[row.theirs] = f"'{row.theirs}' should be {_size(row.shape)}, but is {_size(theirs.shape)}"
             else:
-                tensors[row.theirs] = _laid_out(row, ours[row.ours])
-                found = tuple(tensors[row.theirs].shape)
-                if found != row.shape:
-                    left_out[row.theirs] = f"'{row.theirs}' should be {_size(row.shape)}, but is {_size(found)}"
-                    del tensors[row.theirs]
+                tensors[row.theirs] = theirs
         named = {row.ours for row in rows}
         left_out |= {name: f"our tensor '{name}' has no place in the target" for name in ours if name not in named}
-        return tensors, tuple(row for row in rows if row.theirs in tensors), left_out
+        return Converted(tensors, tuple(row for row in rows if row.theirs in tensors), left_out)
 
     def table(self, network: str, settings: Mapping[str, Any]) -> Sequence[Row]:
         """``rows`` for a network of the settings in its card.
@@ -218,77 +259,108 @@ class Exporter(ABC):
             )
         return self.rows(network, settings_of(network, settings))
 
-    def export(self, backbone: Backbone, file: Path, *, partial: bool = False) -> Report:
+    def export(self, backbone: Backbone, file: Path, *, partial: bool = False, inexact: bool = False) -> Report:
         """Convert, check and write; nothing is written unless every tensor of both sides found its partner.
 
         Args:
             backbone: what was pre-trained.
             file: the checkpoint to write.
             partial: write also if some tensors have no partner; the report names them.
+            inexact: write also if the target computes something else from them; the report says what.
 
         Raises:
-            InputError: this format cannot carry that network, or ``file`` is a folder.
+            InputError: this format cannot carry that network, or only inexactly, or ``file`` is a folder.
             RunError: the two sides match only in part, the message names the first tensor without a partner; or the
                 disk is full or cannot be written.
         """
         if file.is_dir():
             raise InputError(f"{file} is a folder", f"name the file to write, e.g. {file / ('backbone' + self.suffix)}")
-        tensors, rows, left_out = self.convert(backbone)
-        if left_out and not partial:
-            raise _half_match(self.table(backbone.network, backbone.card["network_settings"]), rows, left_out)
+        converted = self.convert(backbone)
+        if converted.left_out and not partial:
+            raise _half_match(self.table(backbone.network, backbone.card["network_settings"]), converted)
+        differences = tuple(self.differences(backbone.network, _settings(backbone)))
+        if differences and not inexact:
+            raise InputError(
+                f"nothing written: '{plugins.name_of(self)}' cannot carry this network exactly: {differences[0].what}",
+                f"{differences[0].remedy}; or write it all the same with --inexact",
+            )
         return Report(
             file=file,
-            beside=self._write_all(backbone, tensors, file),
-            rows=rows,
-            left_out=left_out,
+            beside=self._write_all(backbone, converted, differences, file),
+            rows=converted.rows,
+            left_out=converted.left_out,
+            differences=differences,
             total=len(backbone.tensors),
-            parameters=sum(tensors[row.theirs].numel() for row in rows if row.ours is not None),
+            parameters=sum(converted.tensors[row.theirs].numel() for row in converted.rows if row.ours is not None),
             usage=self.usage(file),
         )
 
-    def _write_all(self, backbone: Backbone, tensors: Mapping[str, Tensor], file: Path) -> tuple[Path, ...]:
+    def _write_all(
+        self, backbone: Backbone, converted: Converted, differences: Sequence[Difference], file: Path
+    ) -> tuple[Path, ...]:
         """Write the texts beside ``file``, then ``file`` itself: where it is, everything is."""
-        texts = self._texts(backbone, file)
+        card = json.dumps(self.card(backbone, converted, differences), indent=2) + "\n"
+        texts = {file.with_name(f"{file.stem}.card.json"): card}
+        suffix, fragment = self.settings_fragment(backbone.network, _settings(backbone))
+        if fragment:
+            texts[file.with_name(f"{file.stem}{suffix}")] = fragment
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             for path, text in texts.items():
-                _write_whole(path, partial(Path.write_text, data=text, encoding="utf-8"))
-            _write_whole(file, partial(self.write, backbone, tensors))
+                _write_whole(path, bind(Path.write_text, data=text, encoding="utf-8"))
+            _write_whole(file, bind(self.write, backbone, converted.tensors))
         except (OSError, RuntimeError, SafetensorError) as error:
             raise RunError(f"cannot write {file}: {error}", "choose another place with --out, or make room") from error
         return tuple(texts)
 
-    def _texts(self, backbone: Backbone, file: Path) -> dict[Path, str]:
-        texts = {file.with_name(f"{file.stem}.card.json"): json.dumps(backbone.card, indent=2) + "\n"}
-        settings = settings_of(backbone.network, backbone.card["network_settings"])
-        suffix, fragment = self.settings_fragment(backbone.network, settings)
-        if fragment:
-            texts[file.with_name(f"{file.stem}{suffix}")] = fragment
-        return texts
+    def card(self, backbone: Backbone, converted: Converted, differences: Sequence[Difference]) -> dict[str, Any]:
+        """The backbone's card, and under ``export`` what one has to know of the file: its format and order, what a
+        point is to the network, and which tensor is which of ours (null: made up)."""
+        settings = _settings(backbone)
+        scaled = settings.intensity_scale != 1 and "intensity" in settings.channels
+        where = "in the first weights" if self.as_stored else "by the network, before anything else"
+        sizes = {
+            name: value
+            for name, value in settings.model_dump(mode="json").items()
+            if name in ("range", "voxel_size", "voxel_angle", "pillar_size", "coordinates")
+        }
+        return {
+            **backbone.card,
+            "export": {
+                "format": plugins.name_of(self),
+                "spconv": self.spconv if self.versions else None,
+                "point": ["x", "y", "z", *settings.channels],
+                "frame": "the data set's own LiDAR frame, metres",
+                "normalisation": f"intensity times {settings.intensity_scale:g}, {where}" if scaled else "none",
+                **sizes,
+                "differences": [difference.what for difference in differences],
+                "left_out": converted.left_out,
+                "tensors": {row.theirs: row.ours for row in converted.rows},
+            },
+        }
 
-    def read(self, file: Path) -> Mapping[str, Tensor]:
-        """The tensors of a checkpoint of this format, by the target's names, without a ``module.`` before them.
+    def read(self, file: Path) -> Checkpoint:
+        """A checkpoint of this format, also one that the framework's own trainer wrote.
 
         Raises:
             DataError: the file is missing, damaged, or holds no tensors where this format has them.
         """
-        if not file.is_file():
-            raise DataError(f"no checkpoint at {file}", "give the file that the other framework wrote")
-        try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise DataError(f"{file} cannot be read: {error}", "copy it again") from error
+        content = read_checkpoint(file)
+        card = json.loads(content["card"]) if isinstance(content.get("card"), str) else None
         for key in (self.wrapper, *self.others):
-            if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            if isinstance(content.get(key), Mapping):
                 content = content[key]
                 break
-        tensors = {name.removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
+        tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
         if not tensors:
-            raise DataError(f"{file} holds no tensors under '{self.wrapper}'", "check which framework wrote it")
-        return tensors
+            keys = ", ".join(repr(key) for key in (self.wrapper, *self.others))
+            raise DataError(f"{file} holds no tensors under {keys}", "say with --format which framework wrote the file")
+        return Checkpoint({name.removeprefix("module."): tensor for name, tensor in tensors.items()}, card)
 
     def import_from(self, theirs: Mapping[str, Tensor], network: str, settings: Mapping[str, Any]) -> Imported:
         """The table read backwards: a network of ours from a checkpoint of the target, all of it or nothing.
+
+        Sparse kernels may be in the order of either version of spconv, whatever ``self.spconv`` is: their shape tells.
 
         Args:
             theirs: as ``read`` gives them.
@@ -299,29 +371,40 @@ class Exporter(ABC):
             InputError: this format cannot carry that network.
             DataError: a tensor of the backbone is missing or has another shape; the message names the first.
         """
-        rows = tuple(self.table(network, settings))
         ours: dict[str, Tensor] = {}
+        biases: list[Row] = []
         wrong: list[str] = []
-        for row in rows:
+        for readings in self._readings(network, settings):
+            row = next((reading for reading in readings if _fits(reading, theirs)), readings[0])
+            fits = _fits(row, theirs)
             if row.ours is None:
-                continue
-            if row.theirs not in theirs:
-                wrong.append(f"'{row.theirs}' is missing")
-            elif tuple(theirs[row.theirs].shape) != row.shape:
-                wrong.append(f"'{row.theirs}' should be {_size(row.shape)}, but is {_size(theirs[row.theirs].shape)}")
-            else:
+                biases += [row] * (fits and row.absorbed_by is not None and bool(theirs[row.theirs].any()))
+            elif fits:
                 ours[row.ours] = row.layout.back(theirs[row.theirs]).contiguous()
+            elif row.theirs.endswith(COUNTER):
+                ours[row.ours] = torch.tensor(0)
+            else:
+                wrong.append(_complaint(row, theirs))
         if wrong:
             raise DataError(
                 f"only {len(ours)} of {len(ours) + len(wrong)} tensors of a '{network}' are in the file; {wrong[0]}",
-                "give the settings of the network that the file holds, e.g. --set network.preset=…",
+                "give the settings of the network that the file holds, e.g. --set network.preset=NAME",
             )
-        absorbed = tuple(row.theirs for row in rows if _is_bias(row, theirs))
-        for row in rows:
-            if row.absorbed_by is not None and row.theirs in absorbed:
-                ours[row.absorbed_by] = ours[row.absorbed_by] - theirs[row.theirs]
-        known = {row.theirs for row in rows}
-        return Imported(ours, rows, tuple(name for name in theirs if name not in known), absorbed)
+        for row in biases:
+            assert row.absorbed_by is not None
+            ours[row.absorbed_by] = ours[row.absorbed_by] - theirs[row.theirs]
+        known = {row.theirs for row in self.table(network, settings)}
+        left_out = tuple(name for name in theirs if name not in known)
+        return Imported(ours, left_out, tuple(row.theirs for row in biases))
+
+    def _readings(self, network: str, settings: Mapping[str, Any]) -> Iterator[tuple[Row, ...]]:
+        """Each row of the table, first as this exporter writes it, then in other orders of spconv."""
+        readers = [self]
+        for version in (1, 2):
+            if self.versions and version != self.spconv:
+                readers.append(copy(self))
+                readers[-1].spconv = version
+        return zip(*(reader.table(network, settings) for reader in readers), strict=True)
 
 
 def settings_of(network: str, settings: Mapping[str, Any]) -> NetworkSettings:
@@ -334,16 +417,30 @@ def settings_of(network: str, settings: Mapping[str, Any]) -> NetworkSettings:
     return validate(config, dict(settings), "network_settings", "the network's card")
 
 
-def _laid_out(row: Row, ours: Tensor) -> Tensor:
-    """``ours`` as the target has it; as it is, where its shape does not even allow that."""
+def _settings(backbone: Backbone) -> NetworkSettings:
+    return settings_of(backbone.network, backbone.card["network_settings"])
+
+
+def _made(row: Row, ours: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor | None:
+    """The target's tensor; ours as it is where its shape does not even allow the change of layout; None: no partner."""
+    if row.ours is None:
+        return torch.full(row.shape, row.fill, dtype=dtype)
+    if row.ours not in ours:
+        return None
     try:
-        return row.layout.forth(ours)
+        return row.layout.forth(ours[row.ours])
     except (RuntimeError, ValueError):
-        return ours
+        return ours[row.ours]
 
 
-def _is_bias(row: Row, theirs: Mapping[str, Tensor]) -> bool:
-    return row.absorbed_by is not None and row.theirs in theirs and bool(theirs[row.theirs].any())
+def _fits(row: Row, theirs: Mapping[str, Tensor]) -> bool:
+    return row.theirs in theirs and tuple(theirs[row.theirs].shape) == row.shape
+
+
+def _complaint(row: Row, theirs: Mapping[str, Tensor]) -> str:
+    if row.theirs not in theirs:
+        return f"'{row.theirs}' is missing"
+    return f"'{row.theirs}' should be {_size(row.shape)}, but is {_size(theirs[row.theirs].shape)}"
 
 
 def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
@@ -356,10 +453,10 @@ def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _half_match(table: Sequence[Row], rows: Sequence[Row], left_out: Mapping[str, str]) -> RunError:
-    first = next(iter(left_out.values()))
+def _half_match(table: Sequence[Row], converted: Converted) -> RunError:
+    first = next(iter(converted.left_out.values()))
     return RunError(
-        f"nothing written: only {len(rows)} of the target's {len(table)} tensors match; {first}",
+        f"nothing written: only {len(converted.rows)} of the target's {len(table)} tensors match; {first}",
         "export to a format made for this network, pre-train with a preset that this format knows, or write what "
         "matches with --partial",
     )

@@ -25,6 +25,7 @@ class OpenPCDet(Exporter):
 
     networks = tuple(TABLES)
     wrapper = "model_state"
+    versions = (2, 1)
 
     def rows(self, network: str, settings: NetworkSettings) -> Sequence[Row]:
         return list(TABLES[network].rows(settings, self.spconv))

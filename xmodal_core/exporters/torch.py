@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from xmodal_core import plugins
-from xmodal_core.exporters.base import Exporter, Row
+from xmodal_core.exporters.base import Checkpoint, Exporter, Row
 from xmodal_core.points.base import NetworkSettings
 from xmodal_core.train.backbone import Backbone, load_backbone, save_backbone
 
@@ -22,6 +22,7 @@ class Torch(Exporter):
 
     networks = tuple(plugins.names(plugins.NETWORK))
     suffix = ".safetensors"
+    as_stored = False
 
     def rows(self, network: str, settings: NetworkSettings) -> Sequence[Row]:
         from xmodal_core.points import load_network
@@ -33,8 +34,9 @@ class Torch(Exporter):
         card = {key: value for key, value in backbone.card.items() if key != "schema"}
         save_backbone(file, tensors, card)
 
-    def read(self, file: Path) -> Mapping[str, Tensor]:
-        return load_backbone(file).tensors
+    def read(self, file: Path) -> Checkpoint:
+        found = load_backbone(file)
+        return Checkpoint(found.tensors, found.card)
 
     def settings_fragment(self, network: str, settings: NetworkSettings) -> tuple[str, str]:
         return "", ""
