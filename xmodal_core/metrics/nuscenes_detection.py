@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -345,6 +345,31 @@ def _summary(parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     scores = [max(0.0, 1.0 - error) for error in means.values()]
     score = (AP_WEIGHT * mean_ap + sum(scores)) / (AP_WEIGHT + len(scores))
     return {"NDS": score, "mAP": mean_ap, **means}
+
+
+# ---- Attributes
+
+MOVING_SPEED = 0.2
+"""Metres a second from which on a thing is taken to move."""
+_VEHICLES = ("car", "truck", "trailer", "construction_vehicle")
+AT_SPEED = {
+    **dict.fromkeys(_VEHICLES, ("vehicle.parked", "vehicle.moving")),
+    "bus": ("vehicle.stopped", "vehicle.moving"),
+    **dict.fromkeys(CYCLES, ("cycle.without_rider", "cycle.with_rider")),
+    "pedestrian": ("pedestrian.standing", "pedestrian.moving"),
+}
+"""The attribute of a class at rest and in motion; other classes have none."""
+
+
+def with_attributes(found: Detections) -> Detections:
+    """``found`` with the attribute that its class mostly has at its speed, as detectors without a head for attributes
+    state it (det3d/datasets/nuscenes/nuscenes.py in tianweiy/CenterPoint does alike)."""
+    speed = np.zeros(len(found)) if found.velocity is None else np.linalg.norm(found.velocity, axis=1)
+    names = [
+        AT_SPEED.get(found.classes[number], ("", ""))[int(moves)]
+        for number, moves in zip(found.label, speed > MOVING_SPEED, strict=True)
+    ]
+    return replace(found, attribute=np.array(names, dtype=np.str_))
 
 
 # ---- The submission file
