@@ -6,6 +6,7 @@ that forward and backward give the same bits every time, on a GPU too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,41 @@ class Cells:
         spread: Tensor = _Spread.apply(values, self.cell, self.count)
         return spread
 
+    @property
+    def slot(self) -> Tensor:
+        """(P,) int64: how many points of its own cell come before each, in the order of ``point``."""
+        first = self.count.cumsum(0) - self.count
+        return torch.arange(len(self.cell), device=self.cell.device) - first[self.cell]
+
+    def limited(self, per_cell: int | None, most: int | None) -> Cells:
+        """What is left within limits, first come, first served in the order of the points: spconv's ``PointToVoxel``.
+
+        Args:
+            per_cell: a cell keeps its first so many points.
+            most: a frame keeps so many cells, those whose first points come first; the points of others are left out.
+        """
+        kept = torch.ones_like(self.count, dtype=torch.bool)
+        if most is not None:
+            first = self.point[self.count.cumsum(0) - self.count]
+            order = torch.argsort(first)  # frames stay one after the other, since their points do
+            frame = self.index[order, 0].long()
+            before = torch.bincount(frame, minlength=1).cumsum(0) - torch.bincount(frame, minlength=1)
+            kept[order] = torch.arange(len(order), device=order.device) - before[frame] < most
+        taken = kept[self.cell]
+        if per_cell is not None:
+            taken &= self.slot < per_cell
+        number = kept.cumsum(0) - 1
+        count = self.count[kept] if per_cell is None else self.count[kept].clamp(max=per_cell)
+        return Cells(self.index[kept], self.point[taken], number[self.cell[taken]], count, self.points)
+
+    def slots(self, values: Tensor, size: int) -> Tensor:
+        """(V,size,C): ``values`` (P,C), which are in the order of ``point``, cell by cell; zeros in slots left over.
+
+        No cell may have more than ``size`` points.
+        """
+        empty = values.new_zeros(len(self) * size, values.shape[1])
+        return empty.index_copy(0, self.cell * size + self.slot, values).view(len(self), size, -1)
+
     def to_points(self, values: Tensor) -> Tensor:
         """(N,C): to every point the row of its cell in ``values`` (V,C); zeros to points outside the grid."""
         return values.new_zeros(self.points, values.shape[1]).index_copy(0, self.point, self.spread(values))
@@ -66,6 +102,26 @@ class _Spread(torch.autograd.Function):
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (count,) = context.saved_tensors
         return torch.segment_reduce(gradients[0].contiguous(), "sum", lengths=count, unsafe=True), None, None
+
+
+def on_grid(points: Tensor, low: Sequence[float], size: Sequence[float], shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """On which cell of a grid each point is, and whether it is on the grid at all.
+
+    It is so by its cell, which rounding can carry off the grid just below its upper end, and in the precision of the
+    points: spconv's, det3d's and OpenPCDet's rule.
+
+    Args:
+        points: (N,D) metres.
+        low: D coordinates of the grid's corner, metres.
+        size: D edges of a cell, metres.
+        shape: D numbers of cells.
+
+    Returns:
+        (N,D) int64, anything where the point is not on the grid; (N,) bool.
+    """
+    place = torch.floor((points - points.new_tensor(low)) / points.new_tensor(size))
+    inside = ((place >= 0) & (place < place.new_tensor(shape))).all(1)
+    return torch.where(inside[:, None], place, 0.0).long(), inside
 
 
 def find_cells(place: Tensor, inside: Tensor, offsets: Tensor, shape: tuple[int, int, int]) -> Cells:

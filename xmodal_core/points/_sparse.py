@@ -27,7 +27,7 @@ logging.getLogger("torch.fx._symbolic_trace").addFilter(
     lambda record: not record.getMessage().startswith("is_fx_tracing will return true")
 )
 
-__all__ = ["Voxels", "fit_to_device", "spconv", "supported_precision", "voxels_of"]
+__all__ = ["Voxels", "fit_to_device", "spconv", "split_frames", "supported_precision", "voxels_of"]
 
 MOST_CELLS = 2**32
 """The most cells, empty ones too, that one tensor may have on a CPU: spconv tells them apart there by 32 bits."""
@@ -62,16 +62,24 @@ class Voxels:
     Args:
         features: (V,C).
         parts: the same, as one of spconv's tensors or, where that would be too large, several of whole frames.
+        firsts: the number of each part's first frame.
     """
 
     features: Tensor
     parts: tuple[Any, ...]
+    firsts: tuple[int, ...] = (0,)
+
+    @property
+    def index(self) -> Tensor:
+        """(V,4) int32: frame of the batch, then the place on the grid, in the order of ``features``."""
+        parts = zip(self.parts, self.firsts, strict=True)
+        return torch.cat([part.indices + part.indices.new_tensor([first, 0, 0, 0]) for part, first in parts])
 
     def convolved(self, convolution: nn.Module) -> Voxels:
         """What ``convolution``, one of spconv's, makes of them."""
         parts = tuple(convolution(part) for part in self.parts)
         features = [part.features for part in parts]
-        return Voxels(features[0] if len(features) == 1 else torch.cat(features), parts)
+        return Voxels(features[0] if len(features) == 1 else torch.cat(features), parts, self.firsts)
 
     def with_features(self, features: Tensor) -> Voxels:
         """The same voxels with other features (V,D)."""
@@ -79,7 +87,7 @@ class Voxels:
         parts = tuple(
             part.replace_feature(own) for part, own in zip(self.parts, torch.split(features, sizes), strict=True)
         )
-        return Voxels(features, parts)
+        return Voxels(features, parts, self.firsts)
 
 
 def voxels_of(features: Tensor, index: Tensor, shape: tuple[int, int, int], frames: int, stride: int) -> Voxels:
@@ -95,9 +103,25 @@ def voxels_of(features: Tensor, index: Tensor, shape: tuple[int, int, int], fram
     Raises:
         InputError: one frame alone has more than ``MOST_CELLS`` cells between its outermost voxels, on a CPU.
     """
+    if not features.is_cuda:
+        index, shape = _cropped(index, stride)
+    return split_frames(features, index, shape, frames)
+
+
+def split_frames(features: Tensor, index: Tensor, shape: tuple[int, int, int], frames: int) -> Voxels:
+    """The voxels with ``features`` (V,C), at least one, in as few parts as spconv can take.
+
+    Args:
+        features: (V,C).
+        index: (V,4) int32: frame, then the place on the grid; ascending frames.
+        shape: cells along each axis of the grid.
+        frames: in the batch.
+
+    Raises:
+        InputError: one frame alone has more than ``MOST_CELLS`` cells, on a CPU.
+    """
     if features.is_cuda:
         return Voxels(features, (spconv.SparseConvTensor(features, index, list(shape), frames),))
-    index, shape = _cropped(index, stride)
     together = min(frames, MOST_CELLS // math.prod(shape))
     if together == 0:
         raise InputError(
@@ -106,12 +130,12 @@ def voxels_of(features: Tensor, index: Tensor, shape: tuple[int, int, int], fram
         )
     firsts = range(0, frames, together)
     rows = [int(count.sum()) for count in torch.split(torch.bincount(index[:, 0], minlength=frames), together)]
-    parts = [
-        spconv.SparseConvTensor(own, places - places.new_tensor([first, 0, 0, 0]), list(shape), together)
+    parts = {
+        first: spconv.SparseConvTensor(own, places - places.new_tensor([first, 0, 0, 0]), list(shape), together)
         for first, own, places in zip(firsts, torch.split(features, rows), torch.split(index, rows), strict=True)
         if len(own)
-    ]
-    return Voxels(features, tuple(parts))
+    }
+    return Voxels(features, tuple(parts.values()), tuple(parts))
 
 
 def _cropped(index: Tensor, stride: int) -> tuple[Tensor, tuple[int, int, int]]:

@@ -105,7 +105,7 @@ def test_all_points_of_a_pillar_count() -> None:
 def test_presets_are_openpcdets_networks(preset: str, tensors: int, shape: tuple[int, ...]) -> None:
     network = load_network("pillars", {"preset": preset})
     assert isinstance(network, Pillars)
-    nx, ny = network.config.grid
+    nx, ny = network.config.cells
     stride = network.config.map_stride
     assert (network.width, ny // stride, nx // stride) == shape
     assert len(network.state_dict()) == tensors
