@@ -66,6 +66,10 @@ class SeedsConfig(Settings):
     """Farthest point sampling with height ignored, among points that are not ground and that a camera sees."""
 
     count: int = setting(2048, "how many seeds farthest point sampling chooses", unit="points", ge=16, le=8192, step=16)
+    sampling: Literal["farthest", "random"] = setting(
+        "farthest",
+        "each seed as far from the others as it can be, or drawn from all points alike (the paper's ablation)",
+    )
 
 
 class ContextConfig(Settings):

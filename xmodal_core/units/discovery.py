@@ -35,7 +35,7 @@ def discover(frame: Frame, config: UnitsConfig | None = None, *, seed: int = 0, 
     objects = in_range(points, config.range) & ~ground.mask
     pixels = step("visible", geometry.pixels, frame.cameras, points, frame.pixels)
     visible = seen_points(pixels, len(points))
-    seeds = step("seeds", choose_seeds, points, objects & visible, config.seeds.count, seed)
+    seeds = step("seeds", choose_seeds, points, objects & visible, config.seeds.count, seed, config.seeds.sampling)
     context = step("context", gather_context, points, seeds, objects, config.context)
     clusters = step("clusters", find_clusters, points, objects, clustering(config.instances))
     found = step("filters", keep_instances, points, clusters, frame.sensor, config.instances)

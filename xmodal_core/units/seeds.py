@@ -16,14 +16,15 @@ BUCKET = 64
 """Points in a bucket; 32 to 128 make no difference that can be measured."""
 
 
-def choose_seeds(points: Floats, candidates: Bools, count: int, seed: int) -> Ints:
+def choose_seeds(points: Floats, candidates: Bools, count: int, seed: int, sampling: str = "farthest") -> Ints:
     """The seeds of a frame.
 
     Args:
         points: (N,3) metres.
         candidates: (N,) bool, the points that may become seeds.
         count: how many; all candidates where there are fewer.
-        seed: chooses the first one; the others follow from it.
+        seed: chooses the first one, the others follow from it; or draws them all.
+        sampling: ``farthest`` or ``random``.
 
     Returns:
         (S,) point indices in the order of choice, each once.
@@ -31,7 +32,11 @@ def choose_seeds(points: Floats, candidates: Bools, count: int, seed: int) -> In
     index = np.flatnonzero(candidates)
     if len(index) == 0:
         return np.zeros(0, dtype=np.int64)
-    start = int(np.random.default_rng(seed).integers(len(index)))
+    random = np.random.default_rng(seed)
+    if sampling == "random":
+        drawn: Ints = random.permutation(index)[:count]
+        return drawn
+    start = int(random.integers(len(index)))
     chosen: Ints = index[farthest_points(points[index, :2].astype(np.float64), count, start)]
     return chosen
 

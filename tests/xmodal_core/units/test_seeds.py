@@ -81,3 +81,14 @@ def test_the_seed_changes_the_first_point_and_nothing_else_does():
 def test_a_real_sweep(real_data):
     points = open_dataset("nuscenes", real_data / "nuscenes_keyframe").frame(0).points[:, :2].astype(np.float64)
     np.testing.assert_array_equal(farthest_points(points, 2048, 17), naive_farthest_points(points, 2048, 17))
+
+
+def test_random_seeds_are_drawn_from_all_candidates_alike():
+    points = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    candidates = np.arange(400) % 2 == 0
+    drawn = [choose_seeds(points, candidates, 20, seed, "random") for seed in range(200)]
+    assert all(candidates[seeds].all() and len(set(seeds.tolist())) == 20 for seeds in drawn)
+    often = np.bincount(np.concatenate(drawn), minlength=400)[candidates]
+    assert often.sum() == 200 * 20
+    assert often.max() < 45  # of 20 expected, with a deviation of 4.2
+    np.testing.assert_array_equal(choose_seeds(points, candidates, 20, 5, "random"), drawn[5])
