@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spconv.pytorch.utils import PointToVoxel
 from torch import Tensor
 
-from xmodal_core.points._cells import Cells, find_cells
+from xmodal_core.points._cells import Cells, find_cells, on_grid
 
 SHAPE = (3, 2, 4)
 
@@ -95,3 +96,73 @@ def test_numbers_of_cells_beyond_32_bits() -> None:
     place = torch.tensor([[3999, 3999, 399], [3999, 3999, 399], [0, 0, 1]])
     cells = find_cells(place, torch.ones(3, dtype=torch.bool), torch.tensor([0, 0, 3]), shape)
     assert cells.index.tolist() == [[1, 0, 0, 1], [1, 3999, 3999, 399]]
+
+
+def first_come(
+    place: Tensor, inside: Tensor, offsets: Tensor, per_cell: int | None, most: int | None
+) -> dict[tuple[int, ...], list[int]]:
+    """The loop of hard voxelisation: point after point, a cell opened where there is room, filled where there is."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for frame, (first, last) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
+        opened = 0
+        for point in range(first, last):
+            key = (frame, *place[point].tolist())
+            if not inside[point]:
+                continue
+            if key not in found:
+                if most is not None and opened >= most:
+                    continue
+                opened += 1
+                found[key] = []
+            if per_cell is None or len(found[key]) < per_cell:
+                found[key].append(point)
+    return found
+
+
+@given(scattered(), st.sampled_from([None, 1, 2, 100]), st.sampled_from([None, 1, 2, 5, 100]))
+@settings(max_examples=80, deadline=None)
+def test_limits_are_first_come_first_served(
+    data: tuple[Tensor, Tensor, Tensor], per_cell: int | None, most: int | None
+) -> None:
+    cells, expected = find_cells(*data, SHAPE).limited(per_cell, most), first_come(*data, per_cell, most)
+    keys = [tuple(row) for row in cells.index.tolist()]
+    assert keys == sorted(expected)
+    assert cells.count.tolist() == [len(expected[key]) for key in keys]
+    assert cells.point.tolist() == [point for key in keys for point in expected[key]]
+    assert cells.cell.tolist() == [row for row, key in enumerate(keys) for _ in expected[key]]
+    assert cells.slot.tolist() == [slot for key in keys for slot in range(len(expected[key]))]
+
+
+@pytest.mark.parametrize(("per_cell", "most"), [(3, 20), (2, 1000), (100, 5)])
+def test_limits_are_those_of_spconv(per_cell: int, most: int) -> None:
+    low, size, shape = (-1.0, 0.0, 0.0), (0.5, 0.5, 1.0), (6, 8, 2)
+    draw = torch.Generator().manual_seed(0)
+    points = torch.rand(300, 4, generator=draw) * torch.tensor([4, 5, 3, 1.0]) + torch.tensor([-1.5, -0.5, -0.5, 0])
+    place, inside = on_grid(points[:, :3], low, size, shape)
+    cells = find_cells(place, inside, torch.tensor([0, 300]), shape).limited(per_cell, most)
+    theirs = PointToVoxel([*size], [*low, 2.0, 4.0, 2.0], 4, most, per_cell)
+    kept, index, count = theirs(points)  # index is z, y, x
+    order = sorted(range(len(index)), key=lambda row: index[row].tolist()[::-1])
+    assert len(cells) == len(index)
+    assert len(cells) <= most
+    assert torch.equal(cells.index[:, 1:], index[order].flip(1))
+    assert torch.equal(cells.count, count[order].long())
+    assert torch.equal(cells.slots(points[cells.point], per_cell), kept[order])
+
+
+def test_slots_hold_the_points_of_a_cell_and_zeros() -> None:
+    cells, expected = example()
+    values = torch.randn(40, 5)
+    found = cells.slots(values[cells.point], 9)
+    for row, key in zip(found, (tuple(key) for key in cells.index.tolist()), strict=True):
+        assert torch.equal(row[: len(expected[key])], values[expected[key]])
+        assert not row[len(expected[key]) :].any()
+
+
+def test_a_point_is_on_the_grid_by_its_cell() -> None:
+    """Just below the upper end, single precision rounds a place up to a cell that is none."""
+    just_below = torch.nextafter(torch.tensor(80.0), torch.tensor(0.0)).item()
+    x = torch.tensor([-80.0, -80.01, 0.0, 79.99, just_below, 80.0, float("nan"), float("inf"), -float("inf"), 1e30])
+    place, inside = on_grid(x[:, None], [-80.0], [0.25], [640])
+    assert inside.tolist() == [True, False, True, True, False, False, False, False, False, False]
+    assert place[inside][:, 0].tolist() == [0, 320, 639]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xmodal_core.errors import InputError
 from xmodal_core.points import load_network
-from xmodal_core.points.pillars import Pillars
+from xmodal_core.points.pillars import Pillars, PillarsConfig
 
 SMALL = {
     "range": [0, -8, -3, 16, 8, 1],
@@ -98,6 +98,108 @@ def test_all_points_of_a_pillar_count() -> None:
     assert not torch.allclose(run(network, crowd)[1], run(network, without)[1], atol=1e-4)
 
 
+def by_hand(network: Pillars, points: Tensor) -> dict[tuple[int, int], Tensor]:
+    """Hard pillars slot by slot: the feature of each pillar by its place (x, y)."""
+    config, size = network.config, network.config.points_per_pillar
+    assert size is not None
+    assert config.max_pillars is not None
+    held: dict[tuple[int, int], list[Tensor]] = {}
+    for point in points:
+        place = (int(point[0] // config.pillar_size), int((point[1] - config.range[1]) // config.pillar_size))
+        if place not in held and len(held) == config.max_pillars[0 if network.training else 1]:
+            continue
+        kept = held.setdefault(place, [])
+        if len(kept) < size:
+            kept.append(point)
+    rows = []
+    for (x, y), kept in held.items():
+        mean = torch.stack(kept).mean(0)
+        centre = torch.tensor([(x + 0.5) * config.pillar_size, (y + 0.5) * config.pillar_size + config.range[1], -1.0])
+        offsets = len(config.centre_offsets)
+        intensity = torch.tensor([0.5])
+        rows += [torch.cat([point, intensity, point - mean, (point - centre)[:offsets]]) for point in kept]
+        rows += [torch.zeros_like(rows[-1])] * (size - len(kept))
+    features = torch.stack(rows).double()
+    for number, layer in enumerate(network.pillar_layers, start=1):
+        assert isinstance(layer, torch.nn.Module)
+        linear, norm = layer.get_submodule("linear"), layer.get_submodule("norm")
+        features = features @ linear.get_parameter("weight").T
+        mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+        if network.training:
+            mean, variance = features.mean(0), features.var(0, unbiased=False)
+        features = (features - mean) / (variance + 1e-3).sqrt() * norm.get_parameter("weight")
+        features = (features + norm.get_parameter("bias")).clamp(min=0)
+        highest = features.view(len(held), size, -1).amax(1)
+        if number < len(network.pillar_layers):
+            features = torch.cat([features, highest.repeat_interleave(size, 0)], dim=1)
+    return dict(zip(held, highest, strict=True))
+
+
+@pytest.mark.parametrize("centre_offsets", ["xyz", "xy"])
+@pytest.mark.parametrize("training", [True, False])
+def test_hard_pillars_slot_by_slot(centre_offsets: str, training: bool) -> None:
+    """Empty slots take part in every maximum and in the statistics of training; points and pillars come too late."""
+    network = small(points_per_pillar=3, max_pillars=[9, 12], centre_offsets=centre_offsets)
+    assert network.pillar_layers[0].get_submodule("linear").get_parameter("weight").shape[1] == 7 + len(centre_offsets)
+    for name, parameter in network.named_parameters():
+        if "norm" in name and name.endswith("bias"):
+            parameter.data.uniform_(-0.5, 0.5)
+    draw = torch.Generator().manual_seed(3)
+    points = (
+        torch.rand(60, 3, generator=draw) * torch.tensor([2.0, 2.0, 3.9]) + torch.tensor([3.0, 1.0, -2.9])
+    ).double()
+    caught: list[Tensor] = []
+    network.levels[0].register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    expected = by_hand(network.train(training), points)
+    run(network, torch.cat([points, points.new_tensor([[3.5, 1.5, 1.1], [3.5, 1.5, -3.1]])]))
+    (canvas,) = caught
+    assert len(expected) == (9 if training else 12)
+    for (x, y), feature in expected.items():
+        torch.testing.assert_close(canvas[0, :, y, x], feature, rtol=1e-6, atol=1e-6)
+        canvas[0, :, y, x] = 0
+    assert not canvas.any()
+
+
+def test_hard_pillars_leave_out_what_is_above_or_below_the_range() -> None:
+    points = torch.tensor([[1, 0, 0.9], [1, 0, 1.1], [1, 0, -3.1]])
+    features, _ = run(small(points_per_pillar=5), points)
+    assert [bool(row.any()) for row in features] == [True, False, False]
+
+
+def test_a_point_that_rounding_carries_over_the_upper_end_is_out_of_range() -> None:
+    network = load_network("pillars", {"features": [8, 8, 8], "up_features": [4, 4, 4]}).eval()
+    below = torch.nextafter(torch.tensor(80.0), torch.tensor(0.0)).item()
+    points = torch.tensor([[below, below, 0.0], [79.99, 79.99, 0.0]])
+    features = network(points, torch.zeros(2, 1), torch.tensor([0, 2])).features
+    assert [bool(row.any()) for row in features] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("preset", "inputs", "layers", "ups"),
+    [
+        ("nuscenes", 11, (32, 64), (4, 1, 4)),
+        ("nuscenes_det3d", 10, (32, 64), (4, 1, 4)),
+        ("waymo", 11, (32, 64), (1, 4, 16)),
+        ("waymo_hard", 11, (32, 64), (1, 4, 16)),
+        ("waymo_det3d", 10, (32, 64), (1, 4, 16)),
+        ("kitti", 10, (64,), (1, 4, 16)),
+        ("kitti_hard", 10, (64,), (1, 4, 16)),
+    ],
+)
+def test_presets_have_as_many_parameters_as_the_originals(
+    preset: str, inputs: int, layers: tuple[int, ...], ups: tuple[int, ...]
+) -> None:
+    """Their tensors one by one: OpenPCDet's PillarVFE and BaseBEVBackbone, det3d's PillarFeatureNet and RPN."""
+    pillar = inputs * layers[0] + sum(64 * out for out in layers[1:]) + 2 * sum(layers)
+    levels = 9 * (64 * 64 + 3 * 64**2 + 64 * 128 + 5 * 128**2 + 128 * 256 + 5 * 256**2)
+    norms = 2 * (4 * 64 + 6 * 128 + 6 * 256 + 3 * 128)
+    neck = sum(area * width * 128 for area, width in zip(ups, (64, 128, 256), strict=True))
+    network = load_network("pillars", {"preset": preset})
+    assert sum(parameter.numel() for parameter in network.parameters()) == pillar + levels + norms + neck
+    count = f"{pillar + levels + norms + neck:,}"
+    assert any(preset in line and count in line for line in (PillarsConfig.__doc__ or "").splitlines())
+
+
 @pytest.mark.parametrize(
     ("preset", "tensors", "shape"),
     [("nuscenes", 126, (384, 128, 128)), ("waymo", 126, (384, 468, 468)), ("kitti", 120, (384, 248, 216))],
@@ -119,6 +221,8 @@ def test_presets_are_openpcdets_networks(preset: str, tensors: int, shape: tuple
         ({"up_strides": [1.5, 3, 6]}, "whole numbers, or one divided by one"),
         ({"pillar_features": [7, 8]}, "must be even"),
         ({"pillar_features": []}, "must be a pillar layer"),
+        ({"max_pillars": [5, 5]}, "give points_per_pillar too"),
+        ({"points_per_pillar": 5, "max_pillars": [0, 5]}, "must be 1 or more"),
         ({"strides": [0, 2, 2]}, "above zero"),
         ({"range": [0, -8, -3, 15.5, 8, 1]}, "31 pillars along x, but it must be a whole multiple of 8"),
         ({"range": [0, -8, -3, 16, 8.2, 1]}, "32.4 pillars along y"),
