@@ -10,7 +10,20 @@ from typing import Annotated, Any
 
 import typer
 
-from xmodal_cli.commands import bench, data, demo, doctor, export_ckpt, pretrain, settings, units
+from xmodal_cli.commands import (
+    bench,
+    cache,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export_ckpt,
+    finetune,
+    import_ckpt,
+    pretrain,
+    settings,
+    units,
+)
 from xmodal_core.errors import XmodalError
 
 MISUSE: tuple[type, ...] = (typer.BadParameter.__mro__[2],)
@@ -26,8 +39,12 @@ app = typer.Typer(
 app.add_typer(units.app, name="units")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
+app.add_typer(cache.app, name="cache")
 app.command("pretrain")(pretrain.pretrain)
+app.command("finetune")(finetune.finetune)
+app.command("evaluate")(evaluate.evaluate)
 app.command("export-ckpt")(export_ckpt.export_ckpt)
+app.command("import-ckpt")(import_ckpt.import_ckpt)
 app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)

@@ -15,6 +15,14 @@ def known(kind: plugins.Kind) -> str:
     return ", ".join(plugins.names(kind))
 
 
+def with_weights(assignments: list[str] | None, weights: Path | None, teacher: str | None) -> list[str]:
+    """``assignments`` with the file that ``--weights`` gives; it is the ``teacher``'s, whichever a settings file names."""
+    if weights is None:
+        return list(assignments or ())
+    named = [] if teacher is None else [f"teacher.name={teacher}"]
+    return [*(assignments or ()), *named, f"teacher.weights_file={weights.expanduser().absolute()}"]
+
+
 DatasetName = Annotated[
     str | None,
     typer.Option(
@@ -53,6 +61,14 @@ PerturbCalibration = Annotated[
         max=90,
     ),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="The image network's weights, as their authors published them: teacher.weights_file=FILE.",
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -69,3 +85,23 @@ SkipBad = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", min=0)]
 Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        "--init",
+        metavar="RUN|FILE|none",
+        help="Begin with these weights: a run's folder or a backbone.safetensors, also one that import-ckpt wrote.",
+    ),
+]
+AllowMismatch = Annotated[
+    bool,
+    typer.Option(
+        "--allow-mismatch",
+        help="Go on where voxels, range, channels or intensity are not those of pre-training, with what fits.",
+    ),
+]
+
+
+def init_source(given: str | None) -> str | None:
+    """What ``--init`` says; nothing where that is 'none'."""
+    return None if given == "none" else given

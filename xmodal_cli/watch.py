@@ -9,9 +9,13 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from xmodal_cli.console import err
-from xmodal_core.train.metrics import Summary
+from xmodal_core.train.config import Pretraining
+from xmodal_core.train.finetune_config import Finetuning
+from xmodal_core.train.finetune_work import FinetuneSummary
+from xmodal_core.train.metrics import PretrainSummary, Summary
 from xmodal_core.train.report import Header, Listener
 
+_DOING = {"pretrain": "pre-training", "finetune": "fine-tuning"}
 LOG_SECONDS = 60.0
 """How often a line appears where standard error is no terminal."""
 
@@ -44,9 +48,17 @@ class Watcher(Listener):
         for title, words in describe(header):
             err.print(f"[bold]{title:<9}[/]{_plain(words)}", highlight=False, soft_wrap=True)
         self._task = self._bar.add_task(
-            "pre-training", total=header.plan.steps, completed=header.step, left="a while", measures="finding units"
+            _DOING[header.experiment.verb],
+            total=header.plan.steps,
+            completed=header.step,
+            left="a while",
+            measures="reading frames",
         )
         self._bar.start()
+
+    def judged(self, line: Mapping[str, Any]) -> None:
+        figures = ", ".join(f"{name} {_figure(value)}" for name, value in list(line["metrics"].items())[:3])
+        self._say(f"after epoch {line['epoch']}, {line['protocol']}, split {line['split']}: {figures}")
 
     def step(self, line: Mapping[str, Any]) -> None:
         if line["step"] == self._header.step + 1:  # the first step also warms up: compiled code is loaded
@@ -83,14 +95,19 @@ def describe(header: Header) -> Iterator[tuple[str, str]]:
     experiment, plan, train = header.experiment, header.plan, header.experiment.train
     preset = getattr(experiment.network.options, "preset", "")
     size = f"{preset}, " if preset else ""
-    yield (
-        "what",
-        f"method {experiment.method.name}, network {experiment.network.name} ({size}{header.parameters:,} parameters, "
-        f"{header.head_parameters:,} more in heads), teacher {experiment.teacher.name}",
+    network = (
+        f"network {experiment.network.name} ({size}{header.parameters:,} parameters, "
+        f"{header.head_parameters:,} more in heads)"
     )
+    if isinstance(experiment, Pretraining):
+        yield "what", f"method {experiment.method.name}, {network}, teacher {experiment.teacher.name}"
+    elif isinstance(experiment, Finetuning):
+        frozen = ", which stays as it is" if experiment.train.freeze else ""
+        yield "what", f"task {experiment.task.name}, {network}{frozen}"
     where = f" in {experiment.root}" if experiment.root else ""
     yield "data", f"{_some(plan.frames, 'frame')} of {experiment.dataset.name}{where}"
     yield from (("note", note) for note in header.notes)
+    yield from header.details
     workers = f", {header.workers} more process{'es' if header.workers > 1 else ''} reading" if header.workers else ""
     yield "machine", f"{header.device}, {header.precision} bits{workers}"
     yield (
@@ -127,11 +144,32 @@ def report(summary: Summary) -> Iterator[str]:
     )
     if summary.loss_first is not None and summary.loss_last is not None:
         words = f"loss {summary.loss_first:.3f} in the first epoch, {summary.loss_last:.3f} in the last"
-        if summary.contrastive_accuracy is not None:
+        if isinstance(summary, PretrainSummary) and summary.contrastive_accuracy is not None:
             words += f"; contrastive accuracy {summary.contrastive_accuracy:.3f} in the last"
         yield words
     yield f"run: {summary.run}"
-    yield f"to use it: xmodal export-ckpt {summary.run} --format torch"
+    if isinstance(summary, FinetuneSummary):
+        yield from _scores(summary)
+        yield f"to see more: xmodal evaluate {summary.run}"
+    else:
+        yield f"to use it: xmodal export-ckpt {summary.run} --format torch"
+
+
+def _scores(summary: FinetuneSummary) -> Iterator[str]:
+    """What the judge said: first, at last, at best."""
+    by = f"{summary.protocol}, split {summary.split}, {_some(summary.labelled_frames, 'labelled frame')}"
+    for when, metrics in (
+        ("after the first epoch", summary.metrics_first_epoch),
+        ("after the last epoch", summary.metrics),
+        (f"at best, after epoch {summary.best_epoch}", summary.metrics_best),
+    ):
+        if metrics:
+            name, value = next(iter(metrics.items()))
+            yield f"{name} {_figure(value)} {when} ({by}; {summary.rule})"
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def clock(seconds: float) -> str:

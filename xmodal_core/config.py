@@ -27,12 +27,27 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 Origin = Callable[[str], str]
 
-SECTIONS = ("dataset", "rig", "units", "augment", "teacher", "network", "method", "train")
-"""The parts of an experiment's settings file, in the order of the way through."""
+SECTIONS = (
+    "dataset",
+    "rig",
+    "units",
+    "labels",
+    "augment",
+    "teacher",
+    "network",
+    "init",
+    "method",
+    "cache",
+    "task",
+    "train",
+    "evaluate",
+)
+"""The parts of an experiment's settings file, in the order of the way through; pre-training has some of them,
+fine-tuning has some."""
 
 CHOICES = ("name", "root")
 """Keys of a section that are no options of its plugin: they say which plugin, and where its files are."""
-PLUGIN_SECTIONS = ("dataset", "teacher", "network", "method")
+PLUGIN_SECTIONS = ("dataset", "teacher", "network", "method", "task")
 
 
 def setting(

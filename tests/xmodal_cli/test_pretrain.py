@@ -33,11 +33,11 @@ KEYS = [
     "skipped",
     "loss_first",
     "loss_last",
-    "contrastive_accuracy",
-    "alignment",
     "seconds",
     "frames_per_second",
     "peak_memory_gb",
+    "contrastive_accuracy",
+    "alignment",
 ]
 SMALL = (
     "units.seeds.count=64",

@@ -10,8 +10,10 @@ import yaml
 from typer.testing import CliRunner
 
 from xmodal_cli.app import app
-from xmodal_core.config import SECTIONS, entries, resolve
+from xmodal_core.config import entries, resolve
 from xmodal_core.errors import InputError
+from xmodal_core.train.config import Pretraining
+from xmodal_core.train.finetune_config import Finetuning, read_finetuning
 from xmodal_core.units.config import UnitsConfig
 
 
@@ -36,13 +38,23 @@ def test_the_table_shows_default_and_bounds() -> None:
 def test_yaml_can_be_given_back(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(run("--as", "yaml"), encoding="utf-8")
-    assert tuple(yaml.safe_load(file.read_text())) == SECTIONS
+    assert tuple(yaml.safe_load(file.read_text())) == Pretraining.sections
     assert resolve(UnitsConfig, file, section="units") == UnitsConfig()
 
 
 def test_options_of_the_chosen_plugin() -> None:
     assert "mocov3_epochs" in run("teacher", "--teacher", "resnet50")
     assert "mocov3_epochs" not in run("teacher")
+
+
+def test_those_of_fine_tuning(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(run("--task", "segmentation", "--as", "yaml"), encoding="utf-8")
+    assert tuple(yaml.safe_load(file.read_text())) == Finetuning.sections
+    assert read_finetuning(file) == read_finetuning()
+    assert "labels.fraction" in run("labels")
+    with pytest.raises(InputError, match="'xmodal finetune' has no settings 'units'"):
+        run("units", "--task", "segmentation")
 
 
 def test_unknown_section() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,22 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmodal_cli.options import (
+    AllowMismatch,
     Assignments,
     Cameras,
     DatasetName,
+    Init,
     Json,
     PerturbCalibration,
     Root,
     SkipBad,
     Split,
+    Weights,
+    init_source,
     known,
 )
 from xmodal_core import plugins
-from xmodal_core.errors import InputError
 
 if TYPE_CHECKING:
-    from xmodal_cli.watch import Watcher
-    from xmodal_core.train.config import Experiment
+    from xmodal_core.train.config import Pretraining
     from xmodal_core.train.metrics import Summary
 
 
@@ -64,6 +65,9 @@ def pretrain(
             help=f"Frozen image network: {known(plugins.TEACHER)}. Default: efficientnet_lite0.",
         ),
     ] = None,
+    weights: Weights = None,
+    init: Init = None,
+    allow_mismatch: AllowMismatch = False,
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Default: 50.", min=1)] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", metavar="N", help="Frames a batch and device.", min=1)
@@ -77,6 +81,16 @@ def pretrain(
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="Processes that read frames and find units.", min=0)
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            "--cache",
+            metavar="DIR|off",
+            help="Where is kept what the teacher sees of each frame's units, so that it looks at a picture only once: "
+            "1.7 MB for a nuScenes frame with the usual teacher. Default: the user's cache folder, up to 10 GB "
+            "(cache.max_gb); see 'xmodal cache'.",
+        ),
     ] = None,
     skip_bad: SkipBad = False,
     out: Annotated[
@@ -112,10 +126,14 @@ def pretrain(
         "method.name": method,
         "network.name": network,
         "teacher.name": teacher,
+        "teacher.weights_file": None if weights is None else str(weights.expanduser().absolute()),
+        "init.source": init_source(init),
+        "init.allow_mismatch": allow_mismatch or None,
         "train.epochs": epochs,
         "train.batch_size": batch_size,
         "train.precision": precision,
         "train.seed": seed,
+        "cache.folder": None if cache is None else _whole(cache),
         "train.damaged": "skip" if skip_bad else None,
     }
     if resume is None:
@@ -134,37 +152,21 @@ def pretrain(
 def _start(out: Path | None, config: Path | None, assignments: Sequence[str], chosen: dict[str, Any]) -> Summary | None:
     """Train a new run."""
     from xmodal_cli.console import err
+    from xmodal_cli.training import place, watched
 
     with err.status("loading"):
         from xmodal_core.train.config import read_experiment
         from xmodal_core.train.loop import pretrain as train
         from xmodal_core.train.run import refuse_existing
 
-        if out is not None:
-            refuse_existing(out)  # before anything that takes long
-        chosen |= _place(config, assignments, chosen)
-        experiment = read_experiment(config, assignments, chosen)
-    if experiment.dataset.name == "sample" and experiment.root is None:
-        from xmodal_cli.drive import ensure_sample_drive
-
-        experiment = replace(experiment, root=ensure_sample_drive())
+    if out is not None:
+        refuse_existing(out)  # before anything that takes long
+    experiment = read_experiment(config, assignments, chosen | place(config, assignments, chosen))
     _prepare_teacher(experiment)
-    return _watched(lambda listener, stop: train(experiment, out, listener=listener, stop=stop))
+    return watched(lambda listener, stop: train(experiment, out, listener=listener, stop=stop))
 
 
-def _place(config: Path | None, assignments: Sequence[str], chosen: dict[str, Any]) -> dict[str, Any]:
-    """The data set and its folder, found as every command finds them."""
-    from xmodal_cli.drive import which
-    from xmodal_core.config import read_sections
-    from xmodal_core.train.config import recipes
-
-    file = recipes().get(str(config), config) if config is not None and not config.exists() else config
-    written = read_sections(file, assignments)["dataset"]
-    name, root = which(chosen["dataset.name"], chosen["dataset.root"], written)
-    return {"dataset.name": name, "dataset.root": root}
-
-
-def _prepare_teacher(experiment: Experiment) -> None:
+def _prepare_teacher(experiment: Pretraining) -> None:
     """Bring the teacher's weights, with a bar while they are downloaded."""
     from xmodal_cli.console import downloading
 
@@ -178,45 +180,34 @@ def _go_on(
     resume: Path, root: Path | None, device: str | None, workers: int | None, changed: list[str]
 ) -> Summary | None:
     """Train a stopped run to its end."""
-    from xmodal_cli.console import err
+    from xmodal_cli.training import run_to_resume, watched
 
-    if changed:
-        raise InputError(
-            f"--resume goes on with the run's own settings, so it cannot be given with {changed[0]}",
-            "only --root, --device, --workers and --json go with it; start a new run for other settings",
-        )
-    with err.status("loading"):
-        from xmodal_core.train.loop import resume as go_on
-        from xmodal_core.train.run import find_run, read_run
+    experiment: Any = run_to_resume(resume, "pretrain", changed)
+    from xmodal_core.train.loop import resume as go_on
 
-        experiment = read_run(find_run(resume))
     _prepare_teacher(experiment)
-    return _watched(
+    return watched(
         lambda listener, stop: go_on(resume, root=root, device=device, workers=workers, listener=listener, stop=stop)
     )
 
 
-def _watched(train: Callable[[Watcher, Callable[[], bool]], Summary]) -> Summary | None:
-    """Run ``train`` with somebody to report to and to ask whether to stop."""
-    from xmodal_cli.console import err
-    from xmodal_cli.stopping import stop_when_asked
-    from xmodal_cli.watch import Watcher, report
+_OPTIONS = {
+    "train.damaged": "--skip-bad",
+    "teacher.weights_file": "--weights",
+    "cache.folder": "--cache",
+    "init.source": "--init",
+    "init.allow_mismatch": "--allow-mismatch",
+}
 
-    watcher = Watcher()
-    try:
-        with stop_when_asked() as stop:
-            train(watcher, stop)
-    finally:
-        watcher.close()
-    if watcher.summary is not None:
-        for line in report(watcher.summary):
-            err.print(line, highlight=False, soft_wrap=True, markup=False)
-    return watcher.summary
+
+def _whole(cache: str) -> str:
+    """The folder from the root of the file system on, so that it holds wherever the run is resumed from."""
+    return cache if cache == "off" else str(Path(cache).expanduser().absolute())
 
 
 def _option(name: str) -> str:
     """How the command line names the setting that an option stands for."""
     section, _, leaf = name.partition(".")
-    if name == "train.damaged":
-        return "--skip-bad"
+    if name in _OPTIONS:
+        return _OPTIONS[name]
     return f"--{section if leaf == 'name' else leaf.replace('_', '-')}"

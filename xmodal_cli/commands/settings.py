@@ -35,19 +35,33 @@ def settings(
         str, typer.Option("--teacher", metavar="NAME", help="Whose options to show.")
     ] = "efficientnet_lite0",
     method: Annotated[str, typer.Option("--method", metavar="NAME", help="Whose options to show.")] = "units",
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="NAME", help="Show what fine-tuning on this task takes, not pre-training."),
+    ] = None,
     form: Annotated[
         Form, typer.Option("--as", help="A table, YAML for --config, or Markdown.", case_sensitive=False)
     ] = Form.TABLE,
 ) -> None:
     """Show what can be set, by the names that --set and --config take."""
     from xmodal_core.errors import InputError
-    from xmodal_core.train.config import read_experiment
+    from xmodal_core.train.config import Pretraining, read_experiment
+    from xmodal_core.train.finetune_config import read_finetuning
 
     if section is not None and section not in SECTIONS:
         raise InputError(f"there is no group of settings '{section}'", f"known: {', '.join(SECTIONS)}")
-    chosen = {"dataset": dataset, "network": network, "teacher": teacher, "method": method}
-    experiment = read_experiment(options={f"{name}.name": plugin for name, plugin in chosen.items()})
-    sections = SECTIONS if section is None else (section,)
+    experiment: Experiment
+    if task is None and (section is None or section in Pretraining.sections):
+        chosen = {"dataset": dataset, "network": network, "teacher": teacher, "method": method}
+        experiment = read_experiment(options={f"{name}.name": plugin for name, plugin in chosen.items()})
+    else:
+        chosen = {"dataset": dataset, "network": network} | ({} if task is None else {"task": task})
+        experiment = read_finetuning(options={f"{name}.name": plugin for name, plugin in chosen.items()})
+    if section is not None and section not in experiment.sections:
+        raise InputError(
+            f"'xmodal {experiment.verb}' has no settings '{section}'", f"it has: {', '.join(experiment.sections)}"
+        )
+    sections = experiment.sections if section is None else (section,)
     if form is Form.YAML:
         _print_yaml(experiment, sections)
     elif form is Form.MARKDOWN:
@@ -132,6 +146,6 @@ def _print_table(experiment: Experiment, sections: tuple[str, ...]) -> None:
     out.print(table)
     known = "; ".join(
         f"{kind.name}: {', '.join(plugins.names(kind))}"
-        for kind in (plugins.DATASET, plugins.NETWORK, plugins.TEACHER, plugins.METHOD)
+        for kind in (plugins.DATASET, plugins.NETWORK, plugins.TEACHER, plugins.METHOD, plugins.TASK)
     )
     out.print(f"plugins – {known}", soft_wrap=True, highlight=False)

@@ -79,6 +79,10 @@ class Dataset(ABC):
     def scene(self, index: int) -> str:
         """The scene of frame ``index``, without reading its data."""
 
+    def scenes(self) -> tuple[str, ...]:
+        """The scenes of the frames, in the order of the data set's own tables where it has such, else of frames."""
+        return tuple(dict.fromkeys(self.scene(index) for index in range(len(self))))
+
     @abstractmethod
     def _read(self, index: int) -> Frame:
         """Frame ``index``, which is known to be in range."""

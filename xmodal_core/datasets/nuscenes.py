@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets._files import plausible_rows, read_image, read_labels, read_rows, unless_all
+from xmodal_core.datasets._json_rows import rows
 from xmodal_core.datasets._nuscenes_classes import DETECTION, DETECTION_OF, OTHER, SEGMENTATION, SEGMENTATION_OF
 from xmodal_core.datasets._nuscenes_example import example
 from xmodal_core.datasets._nuscenes_splits import absent_scenes, scenes_of_split, splits_with_scenes
@@ -101,6 +102,11 @@ class NuScenes(Dataset):
         """The scene's name, e.g. ``scene-0061``."""
         name: bytes = self._tables.scene_name[self._tables.key_scene[self._keys[index]]]
         return name.decode()
+
+    def scenes(self) -> tuple[str, ...]:
+        """See ``Dataset``: as scene.json lists them, which is not the order of their names (nor of frames here)."""
+        here = set(super().scenes())
+        return tuple(name for name in rows(self._folder / "scene.json", "name") if name in here)
 
     def splits(self) -> tuple[str, ...]:
         """``all`` and the official and own splits that have a scene here."""

@@ -40,24 +40,56 @@ def confusion(frames: Iterable[LabelledPoints], classes: int, least: int = 0) ->
         InputError: a number is out of bounds, a frame comes twice or has another number of predictions than labels,
             or there is no labelled point at all.
     """
-    matrix = np.zeros((classes, classes), dtype=np.int64)
-    seen: set[str] = set()
+    tally = Tally(classes, least)
     for frame in frames:
-        if frame.name in seen:
+        tally.add(frame)
+    return tally.counts()
+
+
+class Tally:
+    """A ``Confusion`` in the making; see ``confusion``."""
+
+    def __init__(self, classes: int, least: int = 0) -> None:
+        self._matrix = np.zeros((classes, classes), dtype=np.int64)
+        self._least = least
+        self._seen: set[str] = set()
+
+    def add(self, frame: LabelledPoints) -> None:
+        """Count the points of ``frame``.
+
+        Raises:
+            InputError: a number is out of bounds, the frame came before, or it has another number of predictions than
+                labels.
+        """
+        classes = len(self._matrix)
+        if frame.name in self._seen:
             raise InputError(f"frame '{frame.name}' comes twice", "give each frame once")
-        seen.add(frame.name)
         if frame.predicted.shape != frame.true.shape:
             raise InputError(
                 f"frame '{frame.name}' has {len(frame.predicted)} predictions for {len(frame.true)} labelled points",
                 "predict every point of the sweep, in its order",
             )
-        require_numbers(frame.name, frame.predicted, least, classes)
+        require_numbers(frame.name, frame.predicted, self._least, classes)
         require_numbers(frame.name, frame.true, 0, classes)
-        matrix += np.bincount(frame.true * classes + frame.predicted, minlength=classes**2).reshape(classes, classes)
-    matrix[0] = 0
-    if not matrix.any():
-        raise InputError(f"{len(seen)} frames have no labelled point", "choose a split that has labels")
-    return Confusion(matrix, len(seen))
+        self._seen.add(frame.name)
+        pairs = frame.true * classes + frame.predicted
+        self._matrix += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+        self._matrix[0] = 0
+
+    @property
+    def any_labelled(self) -> bool:
+        """Whether there was a labelled point so far."""
+        return bool(self._matrix.any())
+
+    def counts(self) -> Confusion:
+        """What was counted so far.
+
+        Raises:
+            InputError: there was no labelled point.
+        """
+        if not self.any_labelled:
+            raise InputError(f"{len(self._seen)} frames have no labelled point", "choose a split that has labels")
+        return Confusion(self._matrix, len(self._seen))
 
 
 def require_numbers(name: str, numbers: Ints, least: int, end: int) -> None:

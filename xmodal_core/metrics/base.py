@@ -25,6 +25,7 @@ from xmodal_core.types import Bools, Boxes, Doubles, Frame, Ints
 
 if TYPE_CHECKING:
     from xmodal_core.datasets.base import Dataset
+    from xmodal_core.metrics._confusion import Confusion
 
 Names = NDArray[np.str_]
 P = TypeVar("P", bound="_Placed")
@@ -321,8 +322,11 @@ class LabelledPoints(NamedTuple):
 class SegmentationProtocol(Protocol):
     """Scores a class for each point. Frames stream through: only the confusion matrix is kept.
 
-    ``classes`` begins with the one that does not count, so that class numbers are indices into it.
+    ``classes`` begins with the one that does not count, so that class numbers are indices into it; ``least`` is the
+    lowest of them that may be predicted.
     """
+
+    least: ClassVar[int] = 0
 
     def true_labels(self, frame: Frame) -> Ints:
         """(N,) the labels of ``frame`` as numbers in ``classes``, found by name; a class that is not there is 0.
@@ -340,13 +344,19 @@ class SegmentationProtocol(Protocol):
         """The name by which the official files call frame ``index``."""
         return dataset.name(index)
 
-    @abstractmethod
     def evaluate(self, frames: Iterable[LabelledPoints], split: str) -> Result:
         """Score all ``frames``.
 
         Raises:
             InputError: a frame comes twice, has another number of predictions than labels, or a class is unknown.
         """
+        from xmodal_core.metrics._confusion import confusion
+
+        return self.score(confusion(frames, len(self.classes), self.least), split)
+
+    @abstractmethod
+    def score(self, counts: Confusion, split: str) -> Result:
+        """What the benchmark makes of how often each class was taken for each other."""
 
     @abstractmethod
     def write_submission(self, frames: Iterable[tuple[str, Ints]], out: Path, split: str) -> None:

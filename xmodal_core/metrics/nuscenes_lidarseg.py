@@ -17,9 +17,9 @@ from xmodal_core.config import Settings
 from xmodal_core.datasets._files import read_bytes
 from xmodal_core.datasets._nuscenes_classes import SEGMENTATION
 from xmodal_core.errors import DataError, InputError
-from xmodal_core.metrics._confusion import confusion, require_numbers
+from xmodal_core.metrics._confusion import Confusion, require_numbers
 from xmodal_core.metrics._nuscenes import SubmissionMeta
-from xmodal_core.metrics.base import LabelledPoints, Result, SegmentationProtocol, write_whole
+from xmodal_core.metrics.base import Result, SegmentationProtocol, write_whole
 from xmodal_core.types import Ints
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class NuScenesLidarseg(SegmentationProtocol):
     rules: ClassVar[str] = "lidarseg, 16 classes"
     classes: ClassVar[tuple[str, ...]] = SEGMENTATION
     naming: ClassVar[str] = "{:032x}"
+    least: ClassVar[int] = 1
 
     def submission_name(self, dataset: Dataset, index: int) -> str:
         """Of nuScenes the token of the sweep's sample_data, by which lidarseg names its files."""
@@ -42,9 +43,8 @@ class NuScenesLidarseg(SegmentationProtocol):
 
         return dataset.lidar_token(index) if isinstance(dataset, NuScenes) else dataset.name(index)
 
-    def evaluate(self, frames: Iterable[LabelledPoints], split: str) -> Result:
-        """See ``SegmentationProtocol``; predictions are 1 to 16."""
-        counts = confusion(frames, len(SEGMENTATION), least=1)
+    def score(self, counts: Confusion, split: str) -> Result:
+        """See ``SegmentationProtocol``."""
         ious = counts.ious()[1:]
         share = counts.matrix.sum(axis=1)[1:] / counts.matrix.sum()
         return Result(

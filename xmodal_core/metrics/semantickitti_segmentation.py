@@ -16,8 +16,8 @@ import numpy as np
 from xmodal_core.datasets._files import FETCH_AGAIN, read_bytes
 from xmodal_core.datasets._semantic_kitti_classes import FILE_LABEL, SEGMENTATION, class_of_label
 from xmodal_core.errors import DataError, InputError
-from xmodal_core.metrics._confusion import confusion, require_numbers
-from xmodal_core.metrics.base import LabelledPoints, Result, SegmentationProtocol, write_whole
+from xmodal_core.metrics._confusion import Confusion, require_numbers
+from xmodal_core.metrics.base import Result, SegmentationProtocol, write_whole
 from xmodal_core.types import Ints
 
 
@@ -28,9 +28,8 @@ class SemanticKittiSegmentation(SegmentationProtocol):
     classes: ClassVar[tuple[str, ...]] = SEGMENTATION
     naming: ClassVar[str] = "08/{:06d}"
 
-    def evaluate(self, frames: Iterable[LabelledPoints], split: str) -> Result:
+    def score(self, counts: Confusion, split: str) -> Result:
         """See ``SegmentationProtocol``."""
-        counts = confusion(frames, len(SEGMENTATION))
         ious = np.nan_to_num(counts.ious()[1:], nan=0.0)
         predicted = counts.matrix[:, 1:].sum()
         right = np.diagonal(counts.matrix).sum()

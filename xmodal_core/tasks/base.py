@@ -31,7 +31,7 @@ from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import InputError
 from xmodal_core.methods.base import Outcome
 from xmodal_core.metrics import Protocol, Result
-from xmodal_core.points.base import PointNetwork
+from xmodal_core.points.base import PointFeatures, PointNetwork
 from xmodal_core.train.augment import Motion
 from xmodal_core.types import Floats, Frame
 
@@ -108,8 +108,10 @@ def collate(examples: Sequence[LabelledExample], task: type[Task]) -> LabelledBa
 
 
 class Judged(NamedTuple):
-    """A frame and what was predicted of it. The frame has its points, labels and pose; its cameras are left out."""
+    """A frame, its ``number`` in the data set, and what was predicted of it. The frame has its points, labels and pose;
+    its cameras are left out."""
 
+    number: int
     frame: Frame
     prediction: Any
 
@@ -138,8 +140,9 @@ class Task(nn.Module, ABC):
         self._frozen = False
 
     @classmethod
-    def defaults(cls, dataset: str) -> Mapping[str, Mapping[str, Any]]:
-        """Settings of other sections (``augment``, ``train``) that this task has on ``dataset`` where nobody chose."""
+    def defaults(cls, dataset: str, *, pretrained: bool) -> Mapping[str, Mapping[str, Any]]:
+        """Settings of other sections (``augment``, ``train``, ``dataset``) that this task has on ``dataset`` where
+        nobody chose; ``pretrained``: the run begins with weights that have learnt something."""
         return {}
 
     @classmethod
@@ -238,6 +241,24 @@ class Task(nn.Module, ABC):
         if self._frozen:
             self.network.eval()
         return self
+
+    def trunk(self, batch: LabelledBatch) -> PointFeatures:
+        """What the network makes of ``batch``; without a graph where it is frozen."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+            features: PointFeatures = self.network(batch.points, batch.channels, batch.offsets)
+        return features
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """All tensors, trunk and head."""
+        return self.state_dict()
+
+    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what ``trained_state`` gave.
+
+        Raises:
+            RuntimeError: a tensor is missing, unknown, or of another shape.
+        """
+        self.load_state_dict(dict(state))
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """What is trained beside the trunk."""

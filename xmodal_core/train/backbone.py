@@ -20,6 +20,8 @@ from xmodal_core.errors import DataError
 
 FILE_NAME = "backbone.safetensors"
 SCHEMA = 1
+TRUNK = "network."
+"""What the names of the network's tensors begin with in a fine-tuned model."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Backbone:
 
     The card has ``schema``, ``network`` (plugin name), ``network_settings``, ``dataset``, ``classes`` (what the data's
     ``boxes`` and ``semantic`` labels are called, where it has them), ``settings`` (the whole resolved experiment but
-    the data's folder), ``versions``, ``metrics``.
+    the data's folder), ``versions``, ``metrics``; perhaps ``intensity_max``, the greatest intensity of that data.
     """
 
     tensors: Mapping[str, Tensor]
@@ -50,16 +52,26 @@ def save_backbone(file: Path, tensors: Mapping[str, Tensor], card: Mapping[str, 
 
 
 def load_backbone(source: Path) -> Backbone:
-    """Read the slim file at ``source``, a run folder or the file itself.
+    """Read the slim file at ``source``, a run folder or the file itself; of a fine-tuned model (``model``) the network.
 
     Raises:
         DataError: there is no such file, it is damaged, or another program wrote it.
     """
-    file = source / FILE_NAME if source.is_dir() else source
+    found = read_slim(source / FILE_NAME if source.is_dir() else source, "pre-trained network", "pretrain")
+    if "task" not in found.card:
+        return found
+    tensors = {name: tensor for name, tensor in found.tensors.items() if name.startswith(TRUNK)}
+    return Backbone({name.removeprefix(TRUNK): tensor for name, tensor in tensors.items()}, found.card)
+
+
+def read_slim(file: Path, what: str, verb: str) -> Backbone:
+    """The tensors and the card in ``file``, which should be ``what``, written by ``verb``.
+
+    Raises:
+        DataError: there is no such file, it is damaged, or another program wrote it.
+    """
     if not file.is_file():
-        raise DataError(
-            f"no pre-trained network at {file}", "give a run folder made by 'xmodal pretrain' that reached a checkpoint"
-        )
+        raise DataError(f"no {what} at {file}", f"give a run folder made by 'xmodal {verb}' that reached a checkpoint")
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
@@ -70,6 +82,6 @@ def load_backbone(source: Path) -> Backbone:
     if card.get("schema") != SCHEMA:
         raise DataError(
             f"{file} has no xmodal card of schema {SCHEMA} (found {card.get('schema')})",
-            "use a file written by 'xmodal pretrain' or 'xmodal export-ckpt --format torch'",
+            f"use a file written by 'xmodal {verb}' or 'xmodal export-ckpt --format torch'",
         )
     return Backbone(tensors, card)

@@ -48,7 +48,7 @@ class Checkpoint:
 
     Args:
         progress: how far it is.
-        method: the method's trained state.
+        method: the trained state of the module, a method or a task.
         optimizer: the optimiser's state.
         scaler: the state of the gradient scaler of 16-bit training, else empty.
     """
@@ -89,7 +89,9 @@ def load_checkpoint(file: Path) -> Checkpoint:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise DataError(f"no checkpoint at {file}", "name a run folder made by 'xmodal pretrain'") from None
+        raise DataError(
+            f"no checkpoint at {file}", "name a run folder made by 'xmodal pretrain' or 'xmodal finetune'"
+        ) from None
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{file} is damaged or no checkpoint: {first}", "start the run anew") from None

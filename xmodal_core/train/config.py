@@ -1,36 +1,43 @@
-"""An experiment: every choice and every setting of a pre-training run, from one file, ``--set`` and options.
+"""An experiment: every choice and every setting of a run, from one file, ``--set`` and options.
 
-The file has the sections of ``config.SECTIONS``; those of a data set, a teacher, a network and a method start with the
-``name`` of the plugin, that of the data set also has its ``root``. What ``Experiment.to_yaml`` writes is read back to
-the same experiment.
+The file has some of the sections of ``config.SECTIONS``; those of a data set, a teacher, a network, a method and a task
+start with the ``name`` of the plugin, that of the data set also has its ``root``. What ``Experiment.to_yaml`` writes is
+read back to the same experiment. Here are what both verbs have and pre-training; fine-tuning is in ``finetune_config``.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import field_validator, model_validator
 
 from xmodal_core import plugins
-from xmodal_core.config import CHOICES, SECTIONS, Origin, Settings, origin_of, read_sections, setting, validate
-from xmodal_core.errors import InputError
+from xmodal_core.config import CHOICES, Origin, Settings, origin_of, read_sections, setting, validate
+from xmodal_core.errors import InputError, known_names
 from xmodal_core.rig import RigConfig
 from xmodal_core.units.config import UnitsConfig
 
-DEFAULTS = {"dataset": "sample", "teacher": "efficientnet_lite0", "network": "minkunet", "method": "units"}
+DEFAULTS = {
+    "dataset": "sample",
+    "teacher": "efficientnet_lite0",
+    "network": "minkunet",
+    "method": "units",
+    "task": "segmentation",
+}
 """The plugin of each kind that a run has when nobody chose."""
 KINDS = {
     "dataset": plugins.DATASET,
     "teacher": plugins.TEACHER,
     "network": plugins.NETWORK,
     "method": plugins.METHOD,
+    "task": plugins.TASK,
 }
 SMALL_PRESET = "tiny"
 """The preset of a network for a machine without a GPU."""
@@ -77,14 +84,23 @@ class SgdConfig(Settings):
     weight_decay: float = setting(1e-4, "weight decay; none on biases and norms", ge=0, le=1)
 
 
-class TrainConfig(Settings):
-    """How a run goes on: its length, its batches, its optimiser, its machine."""
+class InitConfig(Settings):
+    """The weights that a run begins with."""
+
+    source: str | None = setting(
+        None, "a pre-trained network: a run's folder or a backbone.safetensors; empty: random weights"
+    )
+    allow_mismatch: bool = setting(
+        False, "go on where the network takes its input otherwise than the pre-trained one, with what fits"
+    )
+
+
+class EngineConfig(Settings):
+    """How a run of either verb goes on: its length, its batches, its optimiser, its machine."""
 
     epochs: int = setting(50, "how many times every frame is seen", ge=1, le=100_000)
     batch_size: int = setting(4, "frames in one batch of one device", unit="frames", ge=1, le=1024)
     accumulate: int = setting(1, "batches of one device whose gradients are averaged for one step", ge=1, le=1024)
-    frames: int | None = setting(None, "train on this many frames, evenly spread; empty: all", ge=1)
-    min_units: int = setting(16, "frames with fewer units are skipped and counted", unit="units", ge=2, le=4096)
     damaged: Literal["stop", "skip"] = setting("stop", "what a frame with a damaged file does: stop the run or skip it")
     optimizer: Optimizer = setting("adam", "'adam' on one cycle, or 'sgd' along a cosine")
     adam: AdamConfig = AdamConfig()
@@ -96,14 +112,7 @@ class TrainConfig(Settings):
     precision: Precision = setting("auto", "'32', '16-mixed' or 'bf16-mixed' bits; 'auto': 32")
     threads: int | None = setting(None, "threads of the computation on a CPU; empty: as many as torch takes", ge=1)
     workers: int | None = setting(
-        None, "processes that read frames and find units; empty: none on a CPU, else up to 16 by cores", ge=0, le=256
-    )
-    teacher_memory: float | None = setting(
-        None,
-        "memory for the teacher's maps of pictures seen before; empty: 2 on a CPU, none on a GPU",
-        unit="GB",
-        ge=0,
-        le=1024,
+        None, "processes that read and prepare frames; empty: none on a CPU, else up to 16 by cores", ge=0, le=256
     )
     checkpoint_minutes: float = setting(
         5.0,
@@ -121,10 +130,38 @@ class TrainConfig(Settings):
         return value
 
     @model_validator(mode="after")
-    def _one_device_by_number(self) -> TrainConfig:
+    def _one_device_by_number(self) -> EngineConfig:
         if ":" in self.device and self.devices > 1:
             raise ValueError(f"devices {self.devices} and device '{self.device}' contradict: name no number, or one")
         return self
+
+
+class TrainConfig(EngineConfig):
+    """How a run of pre-training goes on."""
+
+    frames: int | None = setting(None, "train on this many frames, evenly spread; empty: all", ge=1)
+    min_units: int = setting(16, "frames with fewer units are skipped and counted", unit="units", ge=2, le=4096)
+    unit_variants: int = setting(
+        4,
+        "sets of units that a frame has, one an epoch in turn; 0: new ones every epoch, which none can keep",
+        ge=0,
+        le=64,
+    )
+
+
+class CacheConfig(Settings):
+    """Where is kept what the frozen teacher sees of each frame's units, so that it looks at each picture only once."""
+
+    folder: str = setting("", "folder of what is kept, or 'off'; empty: 'teacher' in the user's cache folder")
+    max_gb: float = setting(
+        10.0, "the folder grows no larger; frames that find no room are looked at every time", unit="GB", ge=0, le=1e6
+    )
+    half: bool = setting(True, "keep features in half precision; off: as they are, twice as large")
+
+    @field_validator("folder", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if value is False else value  # as YAML reads the word
 
 
 @dataclass(frozen=True)
@@ -137,28 +174,41 @@ class Choice:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that a pre-training run is made from.
+    """All that a run is made from, as far as both verbs have it.
 
     Args:
-        dataset, teacher, network, method: which plugin, with which options.
+        dataset, network: which plugin, with which options.
         root: the data set's folder; None for one that finds its files itself.
-        rig, units, augment, train: their settings.
+        rig, augment, init, train: their settings.
     """
+
+    verb: ClassVar[str]
+    sections: ClassVar[tuple[str, ...]]
+    """Of ``config.SECTIONS``, those that it has, each a field of that name."""
 
     dataset: Choice
     root: Path | None
     rig: RigConfig
-    units: UnitsConfig
     augment: AugmentConfig
-    teacher: Choice
     network: Choice
-    method: Choice
-    train: TrainConfig
+    init: InitConfig
+    train: EngineConfig
+
+    @property
+    def title(self) -> str:
+        """Names a new run's folder."""
+        return f"{self.dataset.name}_{self.network.name}"
+
+    def memory_knobs(self) -> Iterator[str]:
+        """What can be made smaller where there is not enough memory, as it is set now."""
+        yield f"--batch-size (now {self.train.batch_size}; --set train.accumulate=… keeps the effective size)"
+        preset = getattr(self.network.options, "preset", None)
+        yield f"--set network.preset=… (now {preset})" if preset else "--network, a smaller one"
 
     def tree(self) -> dict[str, dict[str, Any]]:
         """The resolved settings as plain values, section by section."""
         result: dict[str, dict[str, Any]] = {}
-        for section in SECTIONS:
+        for section in self.sections:
             part = getattr(self, section)
             if isinstance(part, Choice):
                 result[section] = {"name": part.name, **part.options.model_dump(mode="json")}
@@ -169,8 +219,51 @@ class Experiment:
         return result
 
     def to_yaml(self) -> str:
-        """The text that ``read_experiment`` reads back to the same experiment."""
+        """The text that the verb's reader reads back to the same experiment."""
         return yaml.safe_dump(self.tree(), sort_keys=False, allow_unicode=True)
+
+
+@dataclass(frozen=True)
+class Pretraining(Experiment):
+    """All that a pre-training run is made from.
+
+    Args:
+        teacher, method: which plugin, with which options.
+        units: how units are found.
+        cache: where is kept what the teacher sees of them.
+    """
+
+    verb: ClassVar[str] = "pretrain"
+    sections: ClassVar[tuple[str, ...]] = (
+        "dataset",
+        "rig",
+        "units",
+        "augment",
+        "teacher",
+        "network",
+        "init",
+        "method",
+        "cache",
+        "train",
+    )
+
+    units: UnitsConfig
+    teacher: Choice
+    method: Choice
+    cache: CacheConfig
+    train: TrainConfig
+
+    @property
+    def title(self) -> str:
+        """See ``Experiment``."""
+        return f"{self.dataset.name}_{self.method.name}_{self.network.name}"
+
+    def memory_knobs(self) -> Iterator[str]:
+        """See ``Experiment``."""
+        yield from super().memory_knobs()
+        width = getattr(self.teacher.options, "image_width", None)
+        if width is not None:
+            yield f"--set teacher.image_width=… (now {width})"
 
 
 def read_experiment(
@@ -179,7 +272,7 @@ def read_experiment(
     options: Mapping[str, Any] | None = None,
     *,
     gpu: bool | None = None,
-) -> Experiment:
+) -> Pretraining:
     """Defaults, then a YAML ``file``, then ``name=value`` assignments, then options, in that order of growing weight.
 
     Args:
@@ -192,6 +285,37 @@ def read_experiment(
     Raises:
         InputError: a file, a plugin, a key or a value that cannot be; the message names it.
     """
+    sections, origin = read_written(Pretraining, file, assignments, options)
+    name, root = written_dataset(sections)
+    begin_from(sections)
+    suit_network(sections["network"], name, root, sections["train"].get("device", "auto"), gpu)
+    return Pretraining(
+        dataset=choose("dataset", sections, origin),
+        root=root,
+        rig=validate(RigConfig, sections["rig"], "rig", origin),
+        units=validate(UnitsConfig, sections["units"], "units", origin),
+        augment=validate(AugmentConfig, sections["augment"], "augment", origin),
+        teacher=choose("teacher", sections, origin),
+        network=choose("network", sections, origin),
+        init=validate(InitConfig, sections["init"], "init", origin),
+        method=choose("method", sections, origin),
+        cache=validate(CacheConfig, sections["cache"], "cache", origin),
+        train=validate(TrainConfig, sections["train"], "train", origin),
+    )
+
+
+Written = dict[str, dict[str, Any]]
+
+
+def read_written(
+    kind: type[Experiment], file: Path | None, assignments: Sequence[str], options: Mapping[str, Any] | None
+) -> tuple[Written, Origin]:
+    """The sections of ``kind`` as they are written, not yet validated, and where each value comes from; see
+    ``read_experiment``.
+
+    Raises:
+        InputError: the file cannot be read, or has settings that ``kind`` does not take.
+    """
     if file is not None and not file.exists():
         file = recipes().get(str(file), file)
     sections = read_sections(file, assignments)
@@ -200,21 +324,39 @@ def read_experiment(
         section, _, name = path.partition(".")
         sections[section][name] = value
     origin = origin_of(file, [*(text.partition("=")[0] for text in assignments), *given])
-    dataset = str(sections["dataset"].get("name") or DEFAULTS["dataset"])
+    for section, values in sections.items():
+        if values and section not in kind.sections:
+            raise InputError(
+                f"'xmodal {kind.verb}' has no settings '{section}' (from {origin(section)})",
+                known_names(kind.sections, section),
+            )
+    return {section: sections[section] for section in kind.sections}, origin
+
+
+def written_dataset(sections: Written) -> tuple[str, Path | None]:
+    """The data set's name and its folder, whole."""
     root = sections["dataset"].get("root")
-    folder = None if root is None else whole_path(Path(str(root)))
-    _suit_network(sections["network"], dataset, folder, sections["train"].get("device", "auto"), gpu)
-    return Experiment(
-        dataset=_choose("dataset", sections, origin),
-        root=folder,
-        rig=validate(RigConfig, sections["rig"], "rig", origin),
-        units=validate(UnitsConfig, sections["units"], "units", origin),
-        augment=validate(AugmentConfig, sections["augment"], "augment", origin),
-        teacher=_choose("teacher", sections, origin),
-        network=_choose("network", sections, origin),
-        method=_choose("method", sections, origin),
-        train=validate(TrainConfig, sections["train"], "train", origin),
-    )
+    name = str(sections["dataset"].get("name") or DEFAULTS["dataset"])
+    return name, None if root is None else whole_path(Path(str(root)))
+
+
+def begin_from(sections: Written) -> None:
+    """Where a pre-trained network is named, the network is that one, with its settings, but for what was given.
+
+    What intensity is multiplied by is left to the data set: it is what brings that data's own values to 0..1.
+    """
+    source = sections["init"].get("source")
+    if source is None:
+        return
+    from xmodal_core.train.backbone import load_backbone
+
+    path = whole_path(Path(str(source)))
+    sections["init"]["source"] = str(path)
+    card = load_backbone(path).card
+    network = sections["network"]
+    if network.setdefault("name", card["network"]) == card["network"]:
+        settings = {name: value for name, value in card["network_settings"].items() if name != "intensity_scale"}
+        sections["network"] = {**settings, **network}
 
 
 def whole_path(path: Path) -> Path:
@@ -228,16 +370,17 @@ def recipes() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
-def _choose(section: str, sections: Mapping[str, Mapping[str, Any]], origin: Origin) -> Choice:
-    name = str(sections[section].get("name") or DEFAULTS[section])
-    kind = plugins.load(KINDS[section], name)
+def choose(section: str, sections: Mapping[str, Mapping[str, Any]], origin: Origin) -> Choice:
+    """The plugin of ``section`` and its options, as written."""
     values = {key: value for key, value in sections[section].items() if key not in CHOICES}
+    name, values = plugins.with_model(str(sections[section].get("name") or DEFAULTS[section]), values)
+    kind = plugins.load(KINDS[section], name)
     if section != "dataset" and "root" in sections[section]:
         raise InputError(f"there is no setting '{section}.root'", "only 'dataset' has a root")
     return Choice(name, validate(kind.Config, values, section, origin))
 
 
-def _suit_network(section: dict[str, Any], dataset: str, root: Path | None, device: str, gpu: bool | None) -> None:
+def suit_network(section: dict[str, Any], dataset: str, root: Path | None, device: str, gpu: bool | None) -> None:
     """What a network has by default depends on the machine and on the data, where it has such settings."""
     settings = plugins.load(plugins.NETWORK, str(section.get("name") or DEFAULTS["network"])).Config
     sensor, channels = plugins.load(plugins.DATASET, dataset).stated(root)

@@ -13,23 +13,20 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins import MixedPrecision, Precision
 
 from xmodal_core.errors import InputError, XmodalError
-from xmodal_core.train.config import TrainConfig, has_gpu
+from xmodal_core.train.config import EngineConfig, has_gpu
 from xmodal_core.train.examples import Failure
 
 T = TypeVar("T")
 
 
-def launch(train: TrainConfig) -> Fabric:
+def launch(train: EngineConfig) -> Fabric:
     """The devices that ``train`` asks for, their processes started and their random numbers seeded.
 
     Raises:
         InputError: there are not so many GPUs, or none, or the precision needs one.
     """
-    kind, _, number = train.device.partition(":")
-    accelerator = kind if kind != "auto" else "cuda" if has_gpu() else "cpu"
-    if accelerator == "cuda":
-        _check_gpus(number, train.devices)
-    elif train.precision not in ("auto", "32"):
+    accelerator, number = _accelerator(train)
+    if accelerator == "cpu" and train.precision not in ("auto", "32"):
         raise InputError(
             f"precision '{train.precision}' needs a GPU: sparse convolutions compute in 32 bits on a CPU",
             "leave out --precision, or train with --device cuda",
@@ -45,6 +42,25 @@ def launch(train: TrainConfig) -> Fabric:
         torch.set_num_threads(train.threads)
     seed_all(train.seed)
     return fabric
+
+
+def find_device(train: EngineConfig) -> torch.device:
+    """The one device that ``train`` names, without starting anything.
+
+    Raises:
+        InputError: there is no such GPU.
+    """
+    accelerator, number = _accelerator(train)
+    return torch.device(f"{accelerator}:{number}" if number else accelerator)
+
+
+def _accelerator(train: EngineConfig) -> tuple[str, str]:
+    """The kind of device, and the number of the one GPU that is named, else empty."""
+    kind, _, number = train.device.partition(":")
+    accelerator = kind if kind != "auto" else "cuda" if has_gpu() else "cpu"
+    if accelerator == "cuda":
+        _check_gpus(number, train.devices)
+    return accelerator, number
 
 
 def _check_gpus(number: str, devices: int) -> None:
@@ -63,7 +79,7 @@ class Autocast(MixedPrecision):
         return data
 
 
-def make_precision(train: TrainConfig, accelerator: str) -> Precision:
+def make_precision(train: EngineConfig, accelerator: str) -> Precision:
     """The computation's precision; in 16 bits with a gradient scaler, whose state belongs into checkpoints."""
     if train.precision == "auto" or train.precision == "32":
         return Precision()

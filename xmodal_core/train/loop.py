@@ -1,4 +1,4 @@
-"""Pre-training: set-up, main, and ``fit``, the loop, which is visible on one screen.
+"""The engine of both verbs: set-up, main, and ``fit``, the loop, which is visible on one screen.
 
 Everything that varies from step to step (frames, learning rate, random numbers) is a function of the step's number, so
 a run that was stopped anywhere and resumed takes the same steps as one that never was.
@@ -17,10 +17,10 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from xmodal_core.config import validate
-from xmodal_core.datasets import Dataset
-from xmodal_core.errors import DataError, InputError
+from xmodal_core.errors import InputError
 from xmodal_core.train import run
-from xmodal_core.train.config import Experiment, TrainConfig, whole_path
+from xmodal_core.train.checkpoint import FILE_NAME as CHECKPOINT
+from xmodal_core.train.config import Experiment, Pretraining, whole_path
 from xmodal_core.train.devices import (
     News,
     complete,
@@ -31,32 +31,26 @@ from xmodal_core.train.devices import (
     seed_all,
     share,
 )
-from xmodal_core.train.examples import Loaded
+from xmodal_core.train.finetune_config import Finetuning
+from xmodal_core.train.finetune_work import FinetuneWork
 from xmodal_core.train.metrics import Summary
 from xmodal_core.train.optim import make_optimizer, rates, set_rates
-from xmodal_core.train.parts import (
-    Parts,
-    choose_workers,
-    fingerprint,
-    make_loader,
-    make_parts,
-    make_plan,
-    opened,
-    remember_pictures,
-)
+from xmodal_core.train.parts import Parts, choose_workers, make_loader, make_parts, opened
+from xmodal_core.train.pretrain_work import PretrainWork
 from xmodal_core.train.report import Header, Listener
 from xmodal_core.train.sitting import Sitting
+from xmodal_core.train.work import AnyLoaded, Work
 
 
 def pretrain(
-    experiment: Experiment,
+    experiment: Pretraining,
     folder: Path | None = None,
     *,
-    build: Callable[[Experiment], Parts] = make_parts,
+    build: Callable[[Pretraining], Parts] = make_parts,
     listener: Listener | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
-    """Train a new run.
+    """Pre-train in a new run.
 
     Args:
         experiment: what is trained, on what, how.
@@ -70,17 +64,45 @@ def pretrain(
         RunError: a NaN, no memory, a full disk. The last checkpoint stays.
         RunInterruptedError: ``stop`` said so; see ``sitting``.
     """
+    return begin(experiment, lambda: PretrainWork(experiment, build(experiment), fresh=True), folder, listener, stop)
+
+
+def finetune(
+    experiment: Finetuning,
+    folder: Path | None = None,
+    *,
+    listener: Listener | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Fine-tune on labels in a new run; see ``pretrain``.
+
+    Raises:
+        InputError: beside those of ``pretrain``: no frame is labelled or none is left to be judged on, or the
+            pre-trained network takes its input otherwise.
+    """
+    return begin(experiment, lambda: FinetuneWork(experiment, fresh=True), folder, listener, stop)
+
+
+def begin(
+    experiment: Experiment,
+    make: Callable[[], Work],
+    folder: Path | None,
+    listener: Listener | None,
+    stop: Callable[[], bool],
+) -> Summary:
+    """Train a new run of either verb; ``make`` is called once the random numbers are seeded."""
     fabric = launch(experiment.train)
-    parts = build(experiment)
+    work = make()
 
     def create() -> Path:
         path = folder or run.new_folder(experiment)
-        run.create_run(path, experiment, _facts(experiment, parts))
+        run.create_run(path, experiment, _facts(work))
+        work.folder_made(path)
         return path
 
     path = on_first(fabric, create)
     with _alone(fabric, path):
-        return main(fabric, experiment, parts, path, listener or Listener(), stop)
+        return main(fabric, work, path, listener or Listener(), stop)
 
 
 def resume(
@@ -89,7 +111,7 @@ def resume(
     root: Path | None = None,
     device: str | None = None,
     workers: int | None = None,
-    build: Callable[[Experiment], Parts] = make_parts,
+    build: Callable[[Pretraining], Parts] = make_parts,
     listener: Listener | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
@@ -110,29 +132,32 @@ def resume(
     experiment, facts = run.read_run(path), run.read_facts(path)
     changes = {"threads": facts.get("threads"), "device": device, "workers": workers}
     given = {name: value for name, value in changes.items() if value is not None}
-    train = validate(TrainConfig, {**experiment.train.model_dump(), **given}, "train", "the command line")
-    experiment = replace(experiment, train=train, root=whole_path(root) if root else experiment.root)
+    train = validate(type(experiment.train), {**experiment.train.model_dump(), **given}, "train", "the command line")
+    changed: dict[str, Any] = {"train": train, "root": whole_path(root) if root else experiment.root}
+    experiment = replace(experiment, **changed)
     fabric = launch(train)
     with _alone(fabric, path):
-        parts = build(experiment)
-        _refuse_other_frames(experiment, parts, facts)
-        return main(fabric, experiment, parts, path, listener or Listener(), stop)
+        fresh = not (path / CHECKPOINT).exists()
+        work: Work
+        if isinstance(experiment, Finetuning):
+            work = FinetuneWork(experiment, facts.get("told_apart"), fresh=fresh)
+        else:
+            work = PretrainWork(experiment, build(experiment), fresh=fresh)
+        _refuse_other_frames(work, facts)
+        return main(fabric, work, path, listener or Listener(), stop)
 
 
-def main(
-    fabric: Fabric, experiment: Experiment, parts: Parts, folder: Path, listener: Listener, stop: Callable[[], bool]
-) -> Summary:
+def main(fabric: Fabric, work: Work, folder: Path, listener: Listener, stop: Callable[[], bool]) -> Summary:
     """Take up the last checkpoint, if there is one, and train to the end."""
-    plan = make_plan(experiment, parts.dataset)
-    workers = choose_workers(experiment.train.workers, fabric.device, plan.devices)
-    remember_pictures(parts.method, experiment.train.teacher_memory, fabric.device)
-    optimizer = make_optimizer(parts.method, experiment.train)
-    method, stepper = fabric.setup(parts.method, optimizer)
+    plan, train = work.plan(), work.experiment.train
+    workers = choose_workers(train.workers, fabric.device, plan.devices)
+    work.get_ready(fabric, folder)
+    optimizer = make_optimizer(work.module, train, work.head(), work.head_rate())
+    module, stepper = fabric.setup(work.module, optimizer)
     sitting = Sitting(
         folder=folder,
-        experiment=experiment,
+        work=work,
         plan=plan,
-        method=parts.method,
         optimizer=optimizer,
         scaler=scaler_of(fabric),
         device=fabric.device,
@@ -140,24 +165,27 @@ def main(
         listener=listener if fabric.is_global_zero else Listener(),
     )
     sitting.take_up()
-    sitting.listener.begins(_header(sitting, workers, parts.dataset.notes()))
-    loader = make_loader(experiment, parts, plan, sitting.progress.step, fabric.global_rank, workers, fabric.device)
+    sitting.listener.begins(_header(sitting, workers))
+    loader = make_loader(
+        work.examples(), work.gather(), plan, sitting.progress.step, fabric.global_rank, workers, fabric.device
+    )
     with sitting.open_books(stop), opened(loader) as batches:
-        fit(fabric, method, stepper, batches, sitting, stop)
+        fit(fabric, module, stepper, batches, sitting, stop)
     return on_first(fabric, sitting.summary)
 
 
 def fit(
     fabric: Fabric,
-    method: Any,
+    module: Any,
     optimizer: Any,
-    loaded: Iterator[Loaded],
+    loaded: Iterator[AnyLoaded],
     sitting: Sitting,
     stop: Callable[[], bool],
 ) -> None:
     """The loop, from where ``sitting`` is to the last step of its plan."""
-    plan, train = sitting.plan, sitting.experiment.train
-    method.train()
+    plan, train = sitting.plan, sitting.work.experiment.train
+    judge_if_due(fabric, module, sitting, stop)
+    module.train()
     for step in range(sitting.progress.step, plan.steps):
         batches = [next(loaded) for _ in plan.batches(step, fabric.global_rank)]
         news = share(fabric, tell(batches, stop()))
@@ -167,26 +195,37 @@ def fit(
         outcomes = []
         usable = [batch for number in complete(news) if (batch := batches[number].batch)]
         for number, batch in enumerate(usable, start=1):
-            with fabric.no_backward_sync(method, enabled=number < len(usable)):
-                loss, measures = method(batch.to(fabric.device))
+            with fabric.no_backward_sync(module, enabled=number < len(usable)):
+                loss, measures = module(sitting.work.prepared(batch.to(fabric.device)))
                 fabric.backward(loss / len(usable))
             outcomes.append({"loss": loss.detach(), **measures})
         measured = {}
         if outcomes:
-            norm: Any = fabric.clip_gradients(method, optimizer, max_norm=train.clip, error_if_nonfinite=False)
+            norm: Any = fabric.clip_gradients(module, optimizer, max_norm=train.clip, error_if_nonfinite=False)
             measured = {**average(fabric, outcomes), "gradient_norm": float(norm)}
             sitting.refuse_nan(measured)
             optimizer.step()
             optimizer.zero_grad()
         sitting.record(measured, news)
+        judge_if_due(fabric, module, sitting, stop)
 
 
-def tell(batches: Sequence[Loaded], stop: bool) -> News:
+def judge_if_due(fabric: Fabric, module: Any, sitting: Sitting, stop: Callable[[], bool]) -> None:
+    """After some epochs a judge looks at the module; the first process does it, the others wait."""
+    if sitting.due():
+        module.eval()
+        # Of several processes none may leave the others waiting.
+        sitting.judge(stop if fabric.world_size == 1 else lambda: False) if fabric.is_global_zero else None
+        fabric.barrier()
+        module.train()
+
+
+def tell(batches: Sequence[AnyLoaded], stop: bool) -> News:
     """What this device has to say of the ``batches`` of a step."""
     return News(
-        names=tuple(batch.names if batch else () for batch, _, _ in batches),
-        skipped=tuple(skip for _, skipped, _ in batches for skip in skipped),
-        failure=next((failure for _, _, failure in batches if failure), None),
+        names=tuple(one.batch.names if one.batch else () for one in batches),
+        skipped=tuple(skip for one in batches for skip in one.skipped),
+        failure=next((one.failure for one in batches if one.failure), None),
         stop=stop,
     )
 
@@ -203,46 +242,36 @@ def _alone(fabric: Fabric, folder: Path) -> AbstractContextManager[None]:
     return run.locked(folder) if fabric.is_global_zero else nullcontext()
 
 
-def _facts(experiment: Experiment, parts: Parts) -> dict[str, Any]:
-    return {
-        **run.facts_of_machine(experiment.train.seed),
-        "threads": torch.get_num_threads(),
-        "frames": make_plan(experiment, parts.dataset).frames,
-        "fingerprint": fingerprint(experiment, parts.dataset),
-        "classes": _classes(parts.dataset),
-    }
+def _facts(work: Work) -> dict[str, Any]:
+    machine = run.facts_of_machine(work.experiment.train.seed)
+    work.plan()  # so that a run without frames is not even begun
+    return {**machine, "threads": torch.get_num_threads(), **work.facts()}
 
 
-def _classes(dataset: Dataset) -> dict[str, list[str]]:
-    try:
-        return dataset.label_classes()
-    except DataError:  # pre-training needs no labels, and whether a damaged frame ends the run is another's decision
-        return {}
-
-
-def _refuse_other_frames(experiment: Experiment, parts: Parts, facts: Mapping[str, Any]) -> None:
-    frames = make_plan(experiment, parts.dataset).frames
-    if fingerprint(experiment, parts.dataset) != facts.get("fingerprint"):
+def _refuse_other_frames(work: Work, facts: Mapping[str, Any]) -> None:
+    if work.fingerprint() != facts.get("fingerprint"):
         raise InputError(
-            f"{parts.dataset.root} has other frames than when the run began ({frames} now, {facts.get('frames')} then)",
+            f"{work.dataset.root} has other frames than when the run began "
+            f"({len(work.indices)} now, {facts.get('frames')} then)",
             "name the folder it began with: --root DIR",
         )
 
 
-def _header(sitting: Sitting, workers: int, notes: tuple[str, ...]) -> Header:
-    trained = sum(p.numel() for p in sitting.method.parameters() if p.requires_grad)
-    network = sum(p.numel() for p in sitting.method.network.parameters())
-    precision = sitting.experiment.train.precision
+def _header(sitting: Sitting, workers: int) -> Header:
+    work = sitting.work
+    heads = [p for name, p in work.module.named_parameters() if not name.startswith(("network.", "teacher."))]
+    precision = work.experiment.train.precision
     return Header(
         run=sitting.folder,
-        experiment=sitting.experiment,
+        experiment=work.experiment,
         plan=sitting.plan,
         step=sitting.progress.step,
         device=describe_device(sitting.device),
         precision="32" if precision == "auto" else precision,
         workers=workers,
-        parameters=network,
-        head_parameters=trained - network,
+        parameters=sum(p.numel() for p in work.module.network.parameters()),
+        head_parameters=sum(p.numel() for p in heads),
         differences=run.differences(run.read_facts(sitting.folder)),
-        notes=notes,
+        notes=work.dataset.notes(),
+        details=tuple(work.details()),
     )

@@ -31,10 +31,5 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def out_of_memory(where: str, experiment: Experiment) -> RunError:
     """The error that names what to change."""
-    train, width = experiment.train, getattr(experiment.teacher.options, "image_width", None)
-    knobs = [f"--batch-size (now {train.batch_size}; --set train.accumulate=… keeps the effective size)"]
-    if width is not None:
-        knobs.append(f"--set teacher.image_width=… (now {width})")
-    preset = getattr(experiment.network.options, "preset", None)
-    knobs.append(f"--set network.preset=… (now {preset})" if preset else "--network, a smaller one")
-    return RunError(f"out of memory {where}", "make one of these smaller and start again: " + "; ".join(knobs))
+    knobs = "; ".join(experiment.memory_knobs())
+    return RunError(f"out of memory {where}", f"make one of these smaller and start again: {knobs}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from xmodal_core.train.checkpoint import Progress
 from xmodal_core.train.run import write_text
 
 FILE_NAME = "metrics.jsonl"
+EVALUATIONS = "evaluations.jsonl"
 TENSORBOARD = "tensorboard"
 
 
 class MetricsLog:
-    """Both logs of a run that goes on after ``step`` steps.
+    """The logs of a run that goes on after ``step`` steps: a line a step, a line an evaluation, TensorBoard's.
 
     Lines of later steps, which a stopped run had written after its last checkpoint, are forgotten: they come again.
     """
@@ -27,8 +28,11 @@ class MetricsLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self.file = folder / FILE_NAME
-        kept = [line for line in read_metrics(folder) if line["step"] <= step]
-        write_text(self.file, "".join(json.dumps(line) + "\n" for line in kept))
+        self._folder = folder
+        for file in (FILE_NAME, EVALUATIONS):
+            kept = [line for line in read_metrics(folder, file) if line["step"] <= step]
+            if kept or file == FILE_NAME:
+                write_text(folder / file, "".join(json.dumps(line) + "\n" for line in kept))
         self._stream = self.file.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=step + 1 if step else None)
 
@@ -39,6 +43,16 @@ class MetricsLog:
         for name, value in line.items():
             if isinstance(value, (int, float)) and name != "step":
                 self._board.add_scalar(name, value, line["step"])
+
+    def write_evaluation(self, line: Mapping[str, Any]) -> None:
+        """Append ``line``, what a judge said after its ``step``, on the disk at once; its ``metrics`` become curves."""
+        with (self._folder / EVALUATIONS).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        for name, value in line["metrics"].items():
+            if value is not None:
+                self._board.add_scalar(f"{line['protocol']}/{name}", value, line["step"])
 
     def sync(self) -> None:
         """Have all lines on the disk: before the checkpoint that counts on them."""
@@ -51,26 +65,26 @@ class MetricsLog:
         self._board.close()
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``, none where it is not there; a last line cut off by a crash is left out.
+def read_metrics(folder: Path, file: str = FILE_NAME) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl`` or another such ``file``, none where it is not there; a last line cut off by a
+    crash is left out.
 
     Raises:
         DataError: another line is damaged.
     """
     try:
-        lines = (folder / FILE_NAME).read_text(encoding="utf-8").split("\n")[:-1]
+        lines = (folder / file).read_text(encoding="utf-8").split("\n")[:-1]
     except FileNotFoundError:
         return []
     try:
         return [json.loads(line) for line in lines]
     except json.JSONDecodeError as error:
-        raise DataError(f"{folder / FILE_NAME} is damaged: {error}", "remove the broken lines") from None
+        raise DataError(f"{folder / file} is damaged: {error}", "remove the broken lines") from None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a finished run came to. ``loss_first`` is the mean over the first epoch; ``loss_last``,
-    ``contrastive_accuracy`` and ``alignment`` are means over the last one, None where the method has no such measure.
+    """What a finished run came to. ``loss_first`` is the mean over the first epoch, ``loss_last`` over the last one.
 
     Args:
         run: its folder.
@@ -87,8 +101,6 @@ class Summary:
     skipped: int
     loss_first: float | None
     loss_last: float | None
-    contrastive_accuracy: float | None
-    alignment: float | None
     seconds: float
     frames_per_second: float
     peak_memory_gb: float
@@ -98,24 +110,44 @@ class Summary:
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-def summarise(folder: Path, progress: Progress, lines: Sequence[Mapping[str, Any]]) -> Summary:
-    """The summary of a run from its progress and its metrics' ``lines``."""
-    epochs = [line["epoch"] for line in lines] or [0]
-    first = [line for line in lines if line["epoch"] == min(epochs)]
-    last = [line for line in lines if line["epoch"] == max(epochs)]
-    return Summary(
-        run=str(folder),
-        steps=progress.step,
-        frames=progress.frames,
-        skipped=progress.skipped,
-        loss_first=mean_of(first, "loss"),
-        loss_last=mean_of(last, "loss"),
+@dataclass(frozen=True)
+class PretrainSummary(Summary):
+    """Of pre-training; ``contrastive_accuracy`` and ``alignment`` are means over the last epoch, None where the method
+    has no such measure."""
+
+    contrastive_accuracy: float | None
+    alignment: float | None
+
+
+def facts_of_steps(folder: Path, progress: Progress, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What ``Summary`` has of any run, from its progress and its metrics' ``lines``."""
+    first, last = _of_epoch(lines, min), _of_epoch(lines, max)
+    return {
+        "run": str(folder),
+        "steps": progress.step,
+        "frames": progress.frames,
+        "skipped": progress.skipped,
+        "loss_first": mean_of(first, "loss"),
+        "loss_last": mean_of(last, "loss"),
+        "seconds": progress.seconds,
+        "frames_per_second": progress.frames / progress.seconds if progress.seconds else 0.0,
+        "peak_memory_gb": progress.peak_memory / 1e9,
+    }
+
+
+def summarise(folder: Path, progress: Progress, lines: Sequence[Mapping[str, Any]]) -> PretrainSummary:
+    """The summary of a run of pre-training from its progress and its metrics' ``lines``."""
+    last = _of_epoch(lines, max)
+    return PretrainSummary(
+        **facts_of_steps(folder, progress, lines),
         contrastive_accuracy=mean_of(last, "contrastive_accuracy"),
         alignment=mean_of(last, "alignment"),
-        seconds=progress.seconds,
-        frames_per_second=progress.frames / progress.seconds if progress.seconds else 0.0,
-        peak_memory_gb=progress.peak_memory / 1e9,
     )
+
+
+def _of_epoch(lines: Sequence[Mapping[str, Any]], which: Callable[[Sequence[int]], int]) -> list[Mapping[str, Any]]:
+    epochs = [line["epoch"] for line in lines] or [0]
+    return [line for line in lines if line["epoch"] == which(epochs)]
 
 
 def mean_of(lines: Sequence[Mapping[str, Any]], name: str) -> float | None:

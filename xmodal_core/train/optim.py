@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import cos, pi
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from xmodal_core.train.config import AdamConfig, SgdConfig, TrainConfig
+from xmodal_core.train.config import AdamConfig, EngineConfig, SgdConfig
 
 
 class Rates(NamedTuple):
@@ -18,13 +19,15 @@ class Rates(NamedTuple):
     momentum: float
 
 
-def make_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimiser of the parameters of ``module`` that are trained; biases and norms do not decay."""
+def make_optimizer(
+    module: nn.Module, config: EngineConfig, head: Iterable[nn.Parameter] = (), head_rate: float = 1.0
+) -> torch.optim.Optimizer:
+    """The optimiser of the parameters of ``module`` that are trained; biases and norms do not decay, and those of the
+    ``head`` learn ``head_rate`` times as fast."""
+    apart = {id(parameter) for parameter in head}
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1]},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = _groups([p for p in trained if id(p) not in apart], 1.0)
+    groups += _groups([p for p in trained if id(p) in apart], head_rate)
     if config.optimizer == "adam":
         adam = config.adam
         return torch.optim.AdamW(
@@ -36,7 +39,16 @@ def make_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     )
 
 
-def rates(step: int, steps: int, config: TrainConfig) -> Rates:
+def _groups(trained: list[nn.Parameter], rate: float) -> list[dict[str, Any]]:
+    if not trained:
+        return []
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "rate": rate},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "rate": rate},
+    ]
+
+
+def rates(step: int, steps: int, config: EngineConfig) -> Rates:
     """Those of ``step`` (from 0) of a run of ``steps``."""
     if config.optimizer == "adam":
         return one_cycle(step, steps, config.adam)
@@ -73,7 +85,7 @@ def _ease(start: float, end: float, share: float) -> float:
 def set_rates(optimizer: torch.optim.Optimizer, now: Rates) -> None:
     """Let the next step of ``optimizer`` go by ``now``."""
     for group in optimizer.param_groups:
-        group["lr"] = now.lr
+        group["lr"] = now.lr * group.get("rate", 1.0)
         if "betas" in group:
             group["betas"] = (now.momentum, group["betas"][1])
         else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch.utils.data import DataLoader
@@ -18,10 +18,17 @@ from xmodal_core.errors import InputError
 from xmodal_core.images import load_teacher
 from xmodal_core.methods.base import Method
 from xmodal_core.points import load_network
-from xmodal_core.train.config import Experiment
-from xmodal_core.train.examples import Examples, Loaded, gather
+from xmodal_core.train.config import Pretraining
+from xmodal_core.train.examples import Examples
+from xmodal_core.train.forget import memories
 from xmodal_core.train.plan import BatchSampler, Plan, evenly_spread
-from xmodal_core.train.remember import RememberingTeacher
+from xmodal_core.train.recipe import make_recipe
+from xmodal_core.train.remember import Memory
+
+L = TypeVar("L")
+
+OFF = "off"
+"""In place of a folder: nothing is kept."""
 
 
 class Parts(NamedTuple):
@@ -31,7 +38,7 @@ class Parts(NamedTuple):
     method: Method
 
 
-def make_parts(experiment: Experiment) -> Parts:
+def make_parts(experiment: Pretraining) -> Parts:
     """The parts that ``experiment`` names, with fresh weights.
 
     Raises:
@@ -47,31 +54,10 @@ def make_parts(experiment: Experiment) -> Parts:
     return Parts(dataset, kind(experiment.method.options, network, teacher))
 
 
-def make_plan(experiment: Experiment, dataset: Dataset) -> Plan:
-    """The order of frames through the run.
-
-    Raises:
-        InputError: the data set has no frame.
-    """
+def make_examples(experiment: Pretraining, parts: Parts, memory: Memory | None = None) -> Any:
+    """The examples of pre-training, by ``Key``; those whose units are kept in ``memory`` have no pictures."""
     train = experiment.train
-    frames = len(evenly_spread(len(dataset), train.frames))
-    if frames == 0:
-        raise InputError(f"there is no frame in {dataset.root}", "choose another split with --split")
-    return Plan(frames, train.batch_size, train.devices, train.accumulate, train.epochs, train.seed)
-
-
-def fingerprint(experiment: Experiment, dataset: Dataset) -> str:
-    """The same for the same frames in the same order."""
-    names = (dataset.name(int(index)) for index in evenly_spread(len(dataset), experiment.train.frames))
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
-def make_loader(
-    experiment: Experiment, parts: Parts, plan: Plan, first_step: int, rank: int, workers: int, device: torch.device
-) -> DataLoader[Loaded]:
-    """The batches of device ``rank`` from ``first_step`` to the end of the run, in one go."""
-    train = experiment.train
-    examples: Any = Examples(
+    return Examples(
         dataset=parts.dataset,
         indices=evenly_spread(len(parts.dataset), train.frames),
         units=experiment.units,
@@ -82,19 +68,33 @@ def make_loader(
         min_units=train.min_units,
         skip_damaged=train.damaged == "skip",
         seed=train.seed,
+        variants=train.unit_variants,
+        memory=memory,
     )
+
+
+def make_loader(
+    examples: Any,
+    gather: Callable[[Sequence[Any]], L],
+    plan: Plan,
+    first_step: int,
+    rank: int,
+    workers: int,
+    device: torch.device,
+) -> DataLoader[L]:
+    """The batches of device ``rank`` from ``first_step`` to the end of the run, in one go."""
     return DataLoader(
         examples,
         batch_sampler=BatchSampler(plan, rank, first_step),
         num_workers=workers,
         collate_fn=gather,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_leave_interrupts_to_the_main_process,
+        worker_init_fn=leave_interrupts_to_the_main_process,
     )
 
 
 @contextmanager
-def opened(loader: DataLoader[Loaded]) -> Iterator[Iterator[Loaded]]:
+def opened(loader: DataLoader[L]) -> Iterator[Iterator[L]]:
     """The batches of ``loader``; its processes end with the block, even while an error is held."""
     batches = iter(loader)
     try:
@@ -103,11 +103,33 @@ def opened(loader: DataLoader[Loaded]) -> Iterator[Iterator[Loaded]]:
         getattr(batches, "_shutdown_workers", lambda: None)()
 
 
-def remember_pictures(method: Method, wanted: float | None, device: torch.device) -> None:
-    """Let the teacher keep its maps, in ``wanted`` gigabytes; on a CPU looking again would take most of the time."""
-    gigabytes = wanted if wanted is not None else 2.0 if device.type == "cpu" else 0.0
-    if method.teacher is not None and gigabytes > 0:
-        method.teacher = RememberingTeacher(method.teacher, gigabytes)
+def open_memory(experiment: Pretraining, method: Method, device: torch.device) -> Memory | None:
+    """Where is kept what the teacher sees; None where that is off, or where the method needs more of its teacher than
+    the features of units.
+
+    Raises:
+        InputError: units are new every epoch, and a place to keep them was named.
+    """
+    cache, train = experiment.cache, experiment.train
+    if cache.folder == OFF or method.teacher is None or not method.pools_teacher:
+        return None
+    if not train.unit_variants:
+        if not cache.folder:
+            return None
+        raise InputError(
+            "units that are new in every epoch cannot be kept",
+            "give --set train.unit_variants=4, or --cache off",
+        )
+    recipe = make_recipe(
+        experiment.teacher.name,
+        method.teacher,
+        experiment.units,
+        train.unit_variants,
+        half=cache.half,
+        device=device.type,
+        precision=train.precision,
+    )
+    return Memory(Path(cache.folder).expanduser() if cache.folder else memories(), recipe, int(cache.max_gb * 1e9))
 
 
 def choose_workers(wanted: int | None, device: torch.device, devices: int) -> int:
@@ -120,7 +142,8 @@ def choose_workers(wanted: int | None, device: torch.device, devices: int) -> in
     return max(1, min(16, cores // devices - 1))
 
 
-def _leave_interrupts_to_the_main_process(worker: int) -> None:
+def leave_interrupts_to_the_main_process(worker: int) -> None:
+    """What a process that reads frames begins with."""
     # Ctrl-C reaches all processes of a terminal; only the main one knows how to end well. (Requests to terminate stay
     # heeded: that is how Python ends workers that are left over at its exit.)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -28,6 +28,7 @@ class Header:
         head_parameters: numbers trained beside it.
         differences: what is another version than when the run began.
         notes: what the data set's folder lacks, or leaves out.
+        details: what else to know of this verb, a title and words each.
     """
 
     run: Path
@@ -41,6 +42,7 @@ class Header:
     head_parameters: int
     differences: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    details: tuple[tuple[str, str], ...] = ()
 
 
 class Listener:
@@ -57,6 +59,9 @@ class Listener:
 
     def saved(self, step: int) -> None:
         """After each checkpoint, which holds ``step`` steps."""
+
+    def judged(self, line: Mapping[str, Any]) -> None:
+        """After each evaluation, its line of ``evaluations.jsonl``."""
 
     def finishes(self, summary: Summary) -> None:
         """Once, when the last step is done."""

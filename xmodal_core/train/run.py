@@ -4,9 +4,13 @@
 ``settings.yaml``         the resolved experiment; can be given to ``--config``
 ``run.json``              versions, git revision, seed, command, machine
 ``metrics.jsonl``         one line a step
+``evaluations.jsonl``     fine-tuning: one line an evaluation, with its protocol
+``labelled.txt``          fine-tuning: the names of the labelled frames
 ``tensorboard/``          the same for TensorBoard
 ``checkpoint.pt``         the full state, to resume (``checkpoint``)
 ``backbone.safetensors``  the network alone, to use (``backbone``)
+``model.safetensors``     fine-tuning: network and head as of the last checkpoint (``model``)
+``best.safetensors``      fine-tuning: the same as of the evaluation that ranked highest
 ``summary.json``          what the whole run came to, once it is finished
 ========================  ==============================================================================
 """
@@ -30,12 +34,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from xmodal_core.config import read_sections
 from xmodal_core.errors import DataError, InputError, RunError
 from xmodal_core.train import backbone, checkpoint
-from xmodal_core.train.config import Experiment, read_experiment
+from xmodal_core.train.config import Experiment, Pretraining, read_experiment
+from xmodal_core.train.finetune_config import Finetuning, read_finetuning
 
 SETTINGS, FACTS, SUMMARY = "settings.yaml", "run.json", "summary.json"
 LOCK, OWNER = ".lock", ".pid"
+MADE_BY = "give --resume a folder made by 'xmodal pretrain' or 'xmodal finetune'"
 PACKAGES = ("xmodal", "torch", "spconv-cu120", "spconv-cu126", "lightning", "timm", "numpy", "scipy", "numba")
 
 
@@ -80,7 +87,7 @@ def refuse_existing(folder: Path) -> None:
 def new_folder(experiment: Experiment, parent: Path = Path("runs")) -> Path:
     """A folder in ``parent`` that is not there yet, named after the experiment and the time."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    base = f"{experiment.dataset.name}_{experiment.method.name}_{experiment.network.name}_{stamp}"
+    base = f"{experiment.title}_{stamp}"
     names = (base, *(f"{base}-{number}" for number in range(2, 1000)))
     return next(parent / name for name in names if not (parent / name).exists())
 
@@ -98,7 +105,7 @@ def find_run(path: Path) -> Path:
         )
     folder = path.parent if path.name == checkpoint.FILE_NAME else path
     if not folder.is_dir():
-        raise InputError(f"there is no run {folder}", "give --resume a folder made by 'xmodal pretrain'")
+        raise InputError(f"there is no run {folder}", MADE_BY)
     has_state = (folder / checkpoint.FILE_NAME).exists()
     if (folder / backbone.FILE_NAME).exists() and not has_state:
         raise InputError(
@@ -107,15 +114,14 @@ def find_run(path: Path) -> Path:
             "resume where the run was trained, or start a new one",
         )
     if not (folder / SETTINGS).exists() or not (folder / FACTS).exists():
-        raise InputError(
-            f"{folder} is no run: it has no {SETTINGS}", "give --resume a folder made by 'xmodal pretrain'"
-        )
+        raise InputError(f"{folder} is no run: it has no {SETTINGS}", MADE_BY)
     return folder
 
 
-def read_run(folder: Path) -> Experiment:
+def read_run(folder: Path) -> Pretraining | Finetuning:
     """The experiment of the run in ``folder``."""
-    return read_experiment(folder / SETTINGS)
+    file = folder / SETTINGS
+    return read_finetuning(file) if read_sections(file)["task"] else read_experiment(file)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

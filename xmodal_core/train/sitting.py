@@ -13,18 +13,23 @@ from typing import Any
 import torch
 
 from xmodal_core.errors import DataError, RunError
-from xmodal_core.methods.base import Method
 from xmodal_core.train import run
 from xmodal_core.train.backbone import FILE_NAME as BACKBONE
 from xmodal_core.train.backbone import save_backbone
 from xmodal_core.train.checkpoint import FILE_NAME as CHECKPOINT
 from xmodal_core.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
-from xmodal_core.train.config import Experiment
 from xmodal_core.train.devices import News, complete
 from xmodal_core.train.memory import is_out_of_memory, out_of_memory, peak_memory
-from xmodal_core.train.metrics import MetricsLog, Summary, mean_of, read_metrics, summarise
+from xmodal_core.train.metrics import EVALUATIONS, MetricsLog, Summary, mean_of, read_metrics
 from xmodal_core.train.plan import Plan
 from xmodal_core.train.report import Listener
+from xmodal_core.train.work import Work
+
+
+def rank(judged: Mapping[str, Any]) -> float:
+    """The figure that ranks of what a judge said; below all where it is not defined."""
+    value = next(iter(judged["metrics"].values()), None)
+    return float("-inf") if value is None else float(value)
 
 
 class RunInterruptedError(RunError):
@@ -39,8 +44,8 @@ class Sitting:
 
     Args:
         folder: the run's.
-        experiment, plan: what is done.
-        method, optimizer: whose state is kept, not wrapped by Fabric.
+        work, plan: what is done; its module's state is kept, not wrapped by Fabric.
+        optimizer: whose state is kept, as well.
         scaler: the gradient scaler of 16-bit training.
         device: whose memory is watched.
         leads: whether this process writes.
@@ -49,9 +54,8 @@ class Sitting:
     """
 
     folder: Path
-    experiment: Experiment
+    work: Work
     plan: Plan
-    method: Method
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler | None
     device: torch.device
@@ -65,13 +69,14 @@ class Sitting:
     _marked_at: float = field(default=0.0, init=False)
     _epoch: list[dict[str, Any]] = field(default_factory=list, init=False)
     _frames_now: tuple[str, ...] = field(default=(), init=False)
+    _judged: list[dict[str, Any]] = field(default_factory=list, init=False)
 
     def take_up(self) -> None:
         """Go on from the last checkpoint, if there is one."""
         file = self.folder / CHECKPOINT
         if file.exists():
             found = load_checkpoint(file)
-            self.method.load_trained_state(found.method)
+            self.work.module.load_trained_state(found.method)
             self.optimizer.load_state_dict(dict(found.optimizer))
             if self.scaler is not None:
                 self.scaler.load_state_dict(dict(found.scaler))
@@ -79,6 +84,12 @@ class Sitting:
         self._saved_step = self.progress.step
         done = [line for line in read_metrics(self.folder) if line["step"] <= self.progress.step]
         self._epoch = [line for line in done if line["epoch"] == self.plan.epoch(self.progress.step) + 1]
+        self._judged = [line for line in read_metrics(self.folder, EVALUATIONS) if line["step"] <= self.progress.step]
+
+    @property
+    def go_on(self) -> str:
+        """What is typed to go on with the run."""
+        return f"xmodal {self.work.experiment.verb} --resume {self.folder}"
 
     @contextmanager
     def open_books(self, stop: Callable[[], bool]) -> Iterator[None]:
@@ -113,14 +124,14 @@ class Sitting:
         if failure is not None:
             raise DataError(
                 f"{failure.message}; stopped before step {self.progress.step + 1}, everything is saved",
-                f"{failure.hint}; then go on with: xmodal pretrain --resume {self.folder}",
+                f"{failure.hint}; then go on with: {self.go_on}",
             )
         raise self._interrupted("everything is saved")
 
     def _interrupted(self, saved: str) -> RunInterruptedError:
         return RunInterruptedError(
             f"stopped after step {self.progress.step} of {self.plan.steps}; {saved}",
-            f"go on with: xmodal pretrain --resume {self.folder}",
+            f"go on with: {self.go_on}",
         )
 
     def refuse_nan(self, measures: Mapping[str, float]) -> None:
@@ -137,7 +148,7 @@ class Sitting:
         raise RunError(
             f"the {what} {self._where()}",
             f"{kept if self._saved_step else 'there is no checkpoint yet'}; try a lower learning rate: "
-            f"--set train.{self.experiment.train.optimizer}.lr=…, or --set train.clip=1",
+            f"--set train.{self.work.experiment.train.optimizer}.lr=…, or --set train.clip=1",
         )
 
     def _scales(self) -> bool:
@@ -173,7 +184,7 @@ class Sitting:
         self.listener.step(line)
         if self.plan.ends_epoch(step):
             self._end_epoch()
-        if self.plan.ends_epoch(step) or now - self._saved_at >= 60 * self.experiment.train.checkpoint_minutes:
+        if self.plan.ends_epoch(step) or now - self._saved_at >= 60 * self.work.experiment.train.checkpoint_minutes:
             self.save()
 
     def _end_epoch(self) -> None:
@@ -183,7 +194,7 @@ class Sitting:
             usual = max(set(reasons), key=reasons.count) if reasons else "unknown"
             raise RunError(
                 f"none of the {self.plan.frames} frames can be trained on; most often: {usual}",
-                "look at one: xmodal units show --frame 0, or lower --set train.min_units",
+                self.work.if_none_is_usable,
             )
         names = [name for name, value in lines[-1].items() if isinstance(value, float)]
         means = {name: mean for name in names if (mean := mean_of(lines, name)) is not None}
@@ -198,40 +209,75 @@ class Sitting:
         try:
             if self._log is not None:
                 self._log.sync()
-                save_backbone(self.folder / BACKBONE, self.method.network.state_dict(), self._card())
+                card = self._card()
+                save_backbone(self.folder / BACKBONE, self.work.module.network.state_dict(), card)
+                self.work.save_more(self.folder, card)
                 save_checkpoint(self.folder / CHECKPOINT, self._checkpoint())
         except (OSError, RuntimeError) as error:
             raise RunError(
                 f"cannot write a checkpoint to {self.folder}: {error}",
-                f"make room, then go on from step {self._saved_step}: xmodal pretrain --resume {self.folder}",
+                f"make room, then go on from step {self._saved_step}: {self.go_on}",
             ) from error
         self._saved_step, self._saved_at = self.progress.step, perf_counter()
         self.listener.saved(self.progress.step)
 
     def _checkpoint(self) -> Checkpoint:
         scaler = self.scaler.state_dict() if self.scaler is not None else {}
-        return Checkpoint(self.progress, self.method.trained_state(), self.optimizer.state_dict(), scaler)
+        return Checkpoint(self.progress, self.work.module.trained_state(), self.optimizer.state_dict(), scaler)
 
     def _card(self) -> dict[str, Any]:
-        network, dataset = self.experiment.network, self.experiment.dataset
-        measures = summarise(self.folder, self.progress, read_metrics(self.folder))
+        experiment = self.work.experiment
+        network, dataset = experiment.network, experiment.dataset
         return {
             "network": network.name,
             "network_settings": network.options.model_dump(mode="json"),
             "dataset": dataset.name,
             "classes": run.read_facts(self.folder).get("classes", {}),
             # The file is made to be given away: where its maker keeps the data is nobody's business.
-            "settings": replace(self.experiment, root=None).tree(),
+            "settings": replace(experiment, root=None).tree(),
             "versions": run.versions(),
-            "metrics": {**measures.as_json(), "run": self.folder.name},
+            "metrics": {**self._summarise().as_json(), "run": self.folder.name},
+            "intensity_max": self.work.dataset.sensor.intensity_max,
         }
+
+    def due(self) -> bool:
+        """Whether the module is to be judged as it is now: an epoch just ended, and nobody has yet."""
+        step = self.progress.step
+        if not step or not self.plan.ends_epoch(step - 1) or not self.work.judges_after(self.plan.epoch(step - 1) + 1):
+            return False
+        return all(line["step"] != step for line in self._judged)
+
+    def judge(self, stop: Callable[[], bool]) -> None:
+        """Have the module judged and write down what was said; keep it if it was never better.
+
+        Raises:
+            DataError: a frame is damaged or has no labels.
+            RunInterruptedError: ``stop`` said so.
+        """
+        began, step = perf_counter(), self.progress.step
+        try:
+            said = self.work.judge(self.device, stop)
+        except InterruptedError:
+            raise self._interrupted("everything is saved, it is judged when it goes on") from None
+        self._marked_at += perf_counter() - began  # the run's time is that of training
+        line = {"step": step, "epoch": self.plan.epoch(step - 1) + 1, **said, "seconds": perf_counter() - began}
+        before = self._judged
+        self._judged = [*before, line]
+        if self._log is not None:
+            if rank(line) > max((rank(one) for one in before), default=float("-inf")):
+                self.work.save_best(self.folder, self._card())
+            self._log.write_evaluation(line)
+        self.listener.judged(line)
 
     def summary(self) -> Summary:
         """What the finished run came to; also written into its folder."""
-        summary = summarise(self.folder, self.progress, read_metrics(self.folder))
+        summary = self._summarise()
         run.write_json(self.folder / run.SUMMARY, summary.as_json())
         self.listener.finishes(summary)
         return summary
+
+    def _summarise(self) -> Summary:
+        return self.work.summarise(self.folder, self.progress, read_metrics(self.folder), self._judged)
 
     def _where(self) -> str:
         names = ", ".join(self._frames_now[:4]) + (" …" if len(self._frames_now) > 4 else "")
@@ -240,13 +286,12 @@ class Sitting:
 
     def _explained(self, error: Exception, asked_to_stop: bool) -> RunError | None:
         if is_out_of_memory(error):
-            return out_of_memory(self._where(), self.experiment)
+            return out_of_memory(self._where(), self.work.experiment)
         if "DataLoader worker" in str(error):
             if asked_to_stop:  # the request reached the processes that read frames as well
                 return self._interrupted(f"step {self._saved_step} is saved")
             return RunError(
                 f"a process that reads frames died {self._where()}: {str(error).splitlines()[0]}",
-                "often no memory, or too little in /dev/shm; go on without such processes: "
-                f"xmodal pretrain --resume {self.folder} --workers 0",
+                f"often no memory, or too little in /dev/shm; go on without such processes: {self.go_on} --workers 0",
             )
         return None
