@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from xmodal_core import plugins
-from xmodal_core.errors import InputError, RunError
+from xmodal_core.errors import DataError, InputError, RunError
 from xmodal_core.exporters.base import Exporter
 from xmodal_core.points import load_network
 from xmodal_core.train.backbone import Backbone
@@ -34,7 +35,7 @@ def exporter(case: tuple[str, str]) -> Exporter:
 @pytest.fixture
 def backbone(case: tuple[str, str]) -> Backbone:
     torch.manual_seed(0)
-    network = load_network(case[1])
+    network = load_network(case[1], plugins.load(plugins.EXPORTER, case[0]).suited.get(case[1]))
     for tensor in network.state_dict().values():
         if tensor.is_floating_point():
             tensor.add_(torch.rand(tensor.shape))
@@ -119,12 +120,48 @@ class TestEveryExporter:
     def test_a_missing_tensor_is_refused(self, exporter: Exporter, backbone: Backbone, file: Path, which: int) -> None:
         gone = list(backbone.tensors)[which]
         less = {name: tensor for name, tensor in backbone.tensors.items() if name != gone}
-        count = len(backbone.tensors)
+        count = len(exporter.table(backbone.network, backbone.card["network_settings"]))
         with pytest.raises(
             RunError, match=f"only {count - 1} of the target's {count} tensors match; .* no counterpart"
         ):
             exporter.export(replace(backbone, tensors=less), file)
         assert nothing_in(file.parent)
+
+    def test_a_part_is_written_on_request_alone_and_told(
+        self, exporter: Exporter, backbone: Backbone, file: Path
+    ) -> None:
+        gone, *_ = backbone.tensors
+        less = {name: tensor for name, tensor in backbone.tensors.items() if name != gone}
+        report = exporter.export(replace(backbone, tensors=less), file, partial=True)
+        assert (report.exported, len(report.left_out)) == (len(less), 1)
+        with pytest.raises(DataError, match="is missing"):
+            exporter.import_from(exporter.read(file).tensors, backbone.network, backbone.card["network_settings"])
+
+    def test_what_is_no_part_of_the_network_is_left_out_of_an_import(
+        self, exporter: Exporter, backbone: Backbone
+    ) -> None:
+        tensors, _, _ = exporter.convert(backbone)
+        more = {**tensors, "dense_head.weight": torch.ones(3), "global_step": torch.ones(1)}
+        found = exporter.import_from(more, backbone.network, backbone.card["network_settings"])
+        assert found.left_out == ("dense_head.weight", "global_step")
+
+    def test_an_import_takes_either_order_of_spconv(self, exporter: Exporter, backbone: Backbone) -> None:
+        settings = backbone.card["network_settings"]
+        for order in exporter.versions and (1, 2):
+            other = copy(exporter)
+            other.spconv = order
+            found = exporter.import_from(other.convert(backbone).tensors, backbone.network, settings)
+            assert all(torch.equal(found.tensors[name], tensor) for name, tensor in backbone.tensors.items())
+
+    def test_biases_before_a_norm_go_into_its_running_mean(self, exporter: Exporter, backbone: Backbone) -> None:
+        tensors, rows, _ = exporter.convert(backbone)
+        biases = {row.theirs: row.absorbed_by for row in rows if row.absorbed_by is not None}
+        theirs = {name: torch.rand(tensor.shape) if name in biases else tensor for name, tensor in tensors.items()}
+        found = exporter.import_from(theirs, backbone.network, backbone.card["network_settings"])
+        assert found.absorbed == tuple(biases)
+        for name, mean in biases.items():
+            assert mean is not None
+            torch.testing.assert_close(found.tensors[mean], backbone.tensors[mean] - theirs[name])
 
     def test_a_tensor_without_a_place_is_refused(self, exporter: Exporter, backbone: Backbone, file: Path) -> None:
         more = {**backbone.tensors, "head.weight": torch.ones(2)}

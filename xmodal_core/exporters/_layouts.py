@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xmodal_core.errors import DataError
+
 Map = Callable[[Tensor], Tensor]
 
 
@@ -82,13 +84,35 @@ Of torchsparse the same holds for odd kernels; of even ones z is the fastest the
 """
 
 
-def columns_scaled(factors: Sequence[float]) -> Layout:
-    """A matrix (out, in) whose input column i comes multiplied by ``factors[i]`` with us and as it is with them."""
+def _with_zeros(tensor: Tensor) -> Tensor:
+    return torch.nn.functional.pad(tensor, (0, 1))
 
-    def factor(tensor: Tensor) -> Tensor:
+
+def _without_zeros(tensor: Tensor) -> Tensor:
+    if tensor[:, -1].any():
+        raise DataError(
+            "the file's network uses its last input, a point's height above its pillar's centre; ours has none",
+            "read it with --set network.centre_offsets=xyz",
+        )
+    return tensor[:, :-1]
+
+
+LAST_COLUMN_ZERO = Layout(_with_zeros, _without_zeros)
+"""A matrix (out, in) to one with an input more, which counts for nothing."""
+
+LAST_COLUMN_NEW = Layout(lambda ours: ours, _with_zeros)
+"""A matrix (out, in) that has lost its last input already; on the way back it gets one that counts for nothing."""
+
+
+def columns_scaled(factors: Sequence[float]) -> Layout:
+    """Weights (out, …, in) whose input i comes multiplied by ``factors[i]`` with us and as it is with them."""
+    if all(factor == 1 for factor in factors):
+        return SAME
+
+    def scale(tensor: Tensor) -> Tensor:
         return torch.tensor(factors, dtype=tensor.dtype, device=tensor.device)
 
-    return Layout(lambda ours: ours * factor(ours), lambda theirs: theirs / factor(theirs))
+    return Layout(lambda ours: ours * scale(ours), lambda theirs: theirs / scale(theirs))
 
 
 def sparse(spconv: int) -> Layout:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from xmodal_core.exporters._layouts import SAME, SWAP_IN_OUT
 from xmodal_core.exporters.base import Row, norm_rows
 
-
-class BevSettings(Protocol):
-    """The settings of our networks that say what their 2D part is."""
-
-    @property
-    def blocks(self) -> tuple[int, ...]: ...
-    @property
-    def features(self) -> tuple[int, ...]: ...
-    @property
-    def up_strides(self) -> tuple[float, ...]: ...
-    @property
-    def up_features(self) -> tuple[int, ...]: ...
+if TYPE_CHECKING:
+    from xmodal_core.points._bev import BevSettings
 
 
 def level_rows(config: BevSettings, theirs: str, width: int, *, padded: bool) -> Iterator[Row]:

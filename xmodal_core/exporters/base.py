@@ -162,6 +162,7 @@ class Exporter(ABC):
     A plugin states ``networks`` (whose weights it can carry), ``suffix`` of its file, ``wrapper`` (the key under which
     its loader looks for the tensors), ``others`` (further keys that its own trainer's files may have instead) and
     ``versions``: those of spconv whose order of weights it can write, the usual one first, none if the order is fixed.
+    ``suited`` has, for networks whose default settings it cannot carry exactly, some that it can.
     ``as_stored`` says that its network takes channels as the data set stores them, with ``intensity_scale`` in the
     first weights; else the network multiplies them itself.
 
@@ -177,6 +178,7 @@ class Exporter(ABC):
     wrapper: ClassVar[str] = "state_dict"
     others: ClassVar[tuple[str, ...]] = ()
     versions: ClassVar[tuple[int, ...]] = ()
+    suited: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     as_stored: ClassVar[bool] = True
 
     def __init__(self, spconv: int | None = None) -> None:
