@@ -30,8 +30,9 @@ def chosen(
     written = read_sections(config, assignments)[kind.name]
     name = wanted or str(written.get("name") or default)
     # Options of another plugin than the one they were written for have no say.
-    ours = written.get("name", name) == name
+    ours = str(written.get("name", name)).partition(":")[0] == name.partition(":")[0]
     values = {key: value for key, value in written.items() if key not in CHOICES and ours}
+    name, values = plugins.with_model(name, values)
     origin = origin_of(config, [text.partition("=")[0] for text in assignments])
     return name, validate(plugins.load(kind, name).Config, values, kind.name, origin)
 
@@ -69,10 +70,13 @@ def load_on_device(name: str, options: Settings) -> Teacher:
     Raises:
         RunError, DataError: see ``load_teacher``.
     """
-    from xmodal_cli.console import downloading
+    from xmodal_cli.console import downloading, err
     from xmodal_core.images import load_teacher
     from xmodal_core.train.config import has_gpu
 
     with downloading(f"weights of {name}") as on_bytes:
         teacher = load_teacher(name, options.model_dump(), on_bytes)
+    taken = getattr(teacher, "taken", None)
+    if taken is not None and getattr(options, "weights_file", None) is not None:
+        err.print(f"note: {taken.line()}", markup=False, highlight=False, soft_wrap=True)
     return teacher.to("cuda" if has_gpu() else "cpu")

@@ -16,7 +16,7 @@ def known(kind: plugins.Kind) -> str:
 
 
 def with_weights(assignments: list[str] | None, weights: Path | None, teacher: str | None) -> list[str]:
-    """``assignments`` with the file that ``--weights`` gives; it is the ``teacher``'s, whichever a settings file names."""
+    """``assignments`` with the file that ``--weights`` gives, for the ``teacher``, whichever a settings file names."""
     if weights is None:
         return list(assignments or ())
     named = [] if teacher is None else [f"teacher.name={teacher}"]

@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -69,6 +70,13 @@ def _module(kind: Kind, name: str) -> str:
 def names(kind: Kind) -> list[str]:
     """The names of all plugins of ``kind``, sorted; imports none of them."""
     return sorted(_modules(kind))
+
+
+def with_model(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """``NAME:MODEL`` is the plugin NAME with its setting ``model``, whatever ``options`` say of that; any other name
+    and its options stay as they are."""
+    plugin, colon, model = name.partition(":")
+    return plugin, {**options, **({"model": model} if colon else {})}
 
 
 def name_of(plugin: object) -> str:

@@ -11,7 +11,8 @@ from xmodal_core.errors import InputError
 from xmodal_core.images import Teacher, load_teacher
 from xmodal_core.images.base import TeacherConfig
 
-NAMES = plugins.names(plugins.TEACHER)
+# Of the sizes of one network the smallest is looked at; the others are too large for a quick test.
+NAMES = [name for name in plugins.names(plugins.TEACHER) if name not in ("dinov2_base", "dinov2_large")]
 
 
 def load(name: str, **settings: object) -> Teacher:
@@ -36,9 +37,9 @@ def pictures(count: int, height: int, width: int) -> Tensor:
 
 
 class TestEveryTeacher:
-    def test_its_levels_are_a_quarter_an_eighth_and_a_sixteenth(self, teacher: Teacher) -> None:
-        assert teacher.strides == (4, 8, 16)
-        assert len(teacher.channels) == 3
+    def test_its_levels_go_from_fine_to_coarse(self, teacher: Teacher) -> None:
+        assert teacher.strides == ((14,) if len(teacher.strides) == 1 else (4, 8, 16))
+        assert len(teacher.channels) == len(teacher.strides)
         assert teacher.width == sum(teacher.channels)
         assert isinstance(teacher.config, TeacherConfig)
 
@@ -97,8 +98,10 @@ class TestEveryTeacher:
 
     @pytest.mark.parametrize("wanted", [[16], [8, 4], [2, 32], [4, 4, 8]])
     def test_strides_are_chosen(self, name: str, teacher: Teacher, wanted: list[int]) -> None:
-        if "strides" not in type(teacher).Config.model_fields:
-            pytest.skip("it has no such setting")
+        if "strides" not in type(teacher).Config.model_fields or len(teacher.strides) == 1:
+            pytest.skip("it has nothing to choose from")
+        if 2 in wanted and name == "swin_tiny":
+            wanted = [4, 32]  # it has none of 2
         chosen = load(name, strides=wanted)
         assert chosen.strides == tuple(sorted(set(wanted)))
         images = pictures(1, 64, 64)
@@ -111,7 +114,7 @@ class TestEveryTeacher:
     def test_strides_that_do_not_exist_are_refused(self, name: str, teacher: Teacher) -> None:
         if "strides" not in type(teacher).Config.model_fields:
             pytest.skip("it has no such setting")
-        for wanted in ([], [3], [64]):
+        for wanted in ([], [3], [64])[name == "timm" :]:  # there none means those that the network has
             with pytest.raises(InputError, match=r"teacher\.strides"):
                 load(name, strides=wanted)
 

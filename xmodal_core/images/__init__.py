@@ -29,7 +29,7 @@ def load_teacher(
     """The teacher ``name`` with its weights, frozen and in eval mode; ``settings`` are its own options.
 
     Args:
-        name: of the plugin.
+        name: of the plugin; ``NAME:MODEL`` sets its option ``model`` too, as in ``timm:resnet18``.
         settings: its options.
         on_progress: called with (bytes done, bytes in all) while weights are downloaded for the first time.
 
@@ -38,8 +38,9 @@ def load_teacher(
         DataError: its weights are missing, damaged or another network's.
         RunError: its weights cannot be downloaded.
     """
+    name, options = plugins.with_model(name, settings or {})
     kind = plugins.load(plugins.TEACHER, name)
-    config = validate(kind.Config, dict(settings or {}), "teacher", name)
+    config = validate(kind.Config, options, "teacher", name)
     kind.prepare(config, on_progress)
     teacher: Teacher = kind(config)
     return teacher

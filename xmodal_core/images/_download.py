@@ -22,23 +22,24 @@ TIMEOUT = 30.0
 BLOCK = 1 << 18
 
 
-def fetch(url: str, folder: Path, sha256: str = "", on_progress: OnProgress | None = None) -> Path:
+def fetch(url: str, folder: Path, sha256: str = "", on_progress: OnProgress | None = None, name: str = "") -> Path:
     """The file of ``url`` in ``folder``, downloaded where it is not there yet; it appears whole or not at all.
 
     Its checksum is written beside it (as ``sha256sum`` writes it) and checked whenever the file is asked for again,
     so what was once downloaded can no longer change unseen.
 
     Args:
-        url: its last part is the file's name.
+        url: its last part is the file's name, unless there is a ``name``.
         folder: made where it is missing.
         sha256: the first digits of the checksum, where they are known; a file of another is refused.
         on_progress: called with (bytes done, bytes in all); in all is 0 where the server does not say.
+        name: what the file is called in ``folder``.
 
     Raises:
         RunError: it cannot be downloaded whole, or its checksum is another.
         DataError: the file that was downloaded before has changed.
     """
-    file = folder / url.rsplit("/", 1)[-1]
+    file = folder / (name or url.rsplit("/", 1)[-1])
     try:
         if not file.exists():  # a folder that is shared and complete need not be writable
             folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ def fetch(url: str, folder: Path, sha256: str = "", on_progress: OnProgress | No
         )
         raise RunError(
             f"cannot download {url} to {folder}: {reason}",
-            "download it by hand and give it with --set teacher.weights_file=FILE, "
+            f"download it by hand and put it at {file}, or give it with --weights FILE; "
             "or choose --teacher efficientnet_lite0, whose weights are installed",
         ) from None
     check_sha256(file, sha256 or _recorded(file))

@@ -50,10 +50,11 @@ class EfficientNetLite0(TimmTeacher):
 
     def __init__(self, config: EfficientNetLite0Config) -> None:
         network = build("tf_efficientnet_lite0", config.seed)
+        taken = None
         if config.weights == "imagenet":
             file = config.weights_file or packaged_file()
-            fill(network, timm_names(read_checkpoint(file)), file)
-        super().__init__(config, network, MEAN, STD)
+            taken = fill(network, timm_names(read_checkpoint(file)), file)
+        super().__init__(config, network, MEAN, STD, taken=taken)
 
 
 def packaged_file() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision
 from torch import Tensor
 
 from xmodal_core.cache import cache_folder
@@ -73,6 +75,56 @@ def test_a_plain_resnet_is_taken(tmp_path: Path) -> None:
     torch.testing.assert_close(teacher(IMAGES)[2], wanted, atol=1e-4 * float(wanted.max()), rtol=1e-4)
 
 
+def test_mocov2s_query_encoder_is_taken_without_its_projector(tmp_path: Path) -> None:
+    state = {f"module.encoder_q.{name}": value for name, value in encoder("base").items()}
+    state |= {
+        "module.encoder_q.fc.0.weight": torch.zeros(2048, 2048),
+        "module.encoder_q.fc.2.weight": torch.zeros(9, 9),
+    }
+    torch.save({"epoch": 800, "arch": "resnet50", "state_dict": state}, tmp_path / "v2.pth.tar")
+    teacher = load_teacher("resnet50", {"weights": "mocov2", "weights_file": tmp_path / "v2.pth.tar"})
+    assert torch.equal(teacher.state_dict()["network.layer3.5.conv3.weight"], encoder("base")["layer3.5.conv3.weight"])
+    assert teacher.taken is not None
+    assert teacher.taken.left_out == ("module.encoder_q.fc.0.weight", "module.encoder_q.fc.2.weight")
+    assert "none missing, 2 left out (module.encoder_q.fc.0, module.encoder_q.fc.2)" in teacher.taken.line()
+
+
+@pytest.mark.parametrize(("asked", "side"), [(None, "momentum"), ("momentum", "momentum"), ("base", "base")])
+def test_dinos_teacher_is_taken_unless_the_student_is_asked_for(tmp_path: Path, asked: str | None, side: str) -> None:
+    """With the options, which are no tensors, and the optimiser beside them."""
+
+    def network(of: str) -> dict[str, Tensor]:
+        named = {f"module.backbone.{name}": value for name, value in encoder(of).items()}
+        return {
+            **named,
+            "module.head.mlp.0.weight": torch.zeros(4, 2048),
+            "module.head.last_layer.weight_v": torch.ones(2),
+        }
+
+    whole = {"student": network("base"), "teacher": network("momentum"), "epoch": 1, "args": Namespace(arch="resnet50")}
+    torch.save(whole, tmp_path / "dino.pth")
+    settings = {"weights": "dino", "weights_file": tmp_path / "dino.pth", "encoder": asked}
+    teacher = load_teacher("resnet50", settings)
+    assert torch.equal(teacher.state_dict()["network.conv1.weight"], encoder(side)["conv1.weight"])
+    assert teacher.taken is not None
+    assert len(teacher.taken.left_out) == 2
+
+
+@pytest.mark.parametrize(("output_stride", "replaced"), [(4, (1, 1, 1)), (8, (0, 1, 1)), (16, (0, 0, 1))])
+def test_a_dilated_network_is_torchvisions(output_stride: int, replaced: tuple[int, ...], tmp_path: Path) -> None:
+    torch.save(encoder("base"), tmp_path / "plain.pth")
+    settings = {"weights_file": tmp_path / "plain.pth", "strides": [output_stride], "output_stride": output_stride}
+    teacher = load_teacher("resnet50", settings)
+    assert teacher.channels == (2048,)
+    peer = torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[bool(each) for each in replaced])
+    peer.load_state_dict(encoder("base"), strict=False)
+    body = torch.nn.Sequential(*list(peer.eval().children())[:-2])
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
+    with torch.no_grad():
+        wanted = body((IMAGES - mean) / std)
+    torch.testing.assert_close(teacher(IMAGES)[0], wanted, atol=1e-4 * float(wanted.max()), rtol=1e-4)
+
+
 def damaged(what: str) -> Any:
     whole = mocov3()
     state: dict[str, Any] = whole["state_dict"]
@@ -84,8 +136,8 @@ def damaged(what: str) -> Any:
         state["module.base_encoder.layer2.0.conv1.weight"] = torch.zeros(256, 256, 1, 1)
     elif what == "a transformer":
         whole["state_dict"] = {"module.base_encoder.cls_token": torch.zeros(1, 1, 384)}
-    elif what == "moco v2":
-        whole["state_dict"] = {f"module.encoder_q.{name}": value for name, value in encoder("base").items()}
+    elif what == "an unknown prefix":
+        whole["state_dict"] = {f"module.encoder_z.{name}": value for name, value in encoder("base").items()}
     elif what == "no tensors":
         whole["state_dict"] = "gone"
     return whole
@@ -98,7 +150,10 @@ def damaged(what: str) -> Any:
         ("deeper", r"1 unknown \(layer3\.6\.conv1\.weight"),
         ("wider", r"1 of another shape \(layer2\.0\.conv1\.weight"),
         ("a transformer", r"missing \(conv1\.weight.*1 unknown \(cls_token"),
-        ("moco v2", r"neither conv1\.weight nor module\.base_encoder\.\*, but module\.encoder_q\.conv1\.weight"),
+        (
+            "an unknown prefix",
+            r"neither conv1\.weight nor module\.base_encoder\.\*, but module\.encoder_z\.conv1\.weight",
+        ),
         ("no tensors", r"neither conv1\.weight nor module\.base_encoder\.\*, but no tensors"),
     ],
 )

@@ -20,7 +20,9 @@ from xmodal_cli.options import (
     PerturbCalibration,
     Root,
     Split,
+    Weights,
     known,
+    with_weights,
 )
 from xmodal_core import plugins
 
@@ -70,6 +72,7 @@ def show(
             help=f"Image network that compares units: {known(plugins.TEACHER)}.",
         ),
     ] = None,
+    weights: Weights = None,
     cameras: Cameras = None,
     perturb_calibration: PerturbCalibration = None,
     config: ConfigFile = None,
@@ -86,6 +89,7 @@ def show(
     from xmodal_cli.several import draw_several
     from xmodal_core.errors import InputError
 
+    assignments = with_weights(assignments, weights, teacher)
     if stage not in STAGES:
         raise InputError(f"unknown stage '{stage}'", f"known: {', '.join(STAGES)}")
     # What cannot be is said before a drive is made or a frame read.

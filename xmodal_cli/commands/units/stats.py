@@ -23,7 +23,9 @@ from xmodal_cli.options import (
     Root,
     Seed,
     Split,
+    Weights,
     known,
+    with_weights,
 )
 from xmodal_core import plugins
 
@@ -47,6 +49,7 @@ def stats(
         str | None,
         typer.Option("--teacher", metavar="NAME", help=f"Image network that compares units: {known(plugins.TEACHER)}."),
     ] = None,
+    weights: Weights = None,
     no_teacher: Annotated[
         bool, typer.Option("--no-teacher", help="Look at no picture: false negatives without similarity balance.")
     ] = False,
@@ -83,6 +86,7 @@ def stats(
     from xmodal_cli.stopping import stop_when_asked
     from xmodal_core.errors import InputError
 
+    assignments = with_weights(assignments, weights, teacher)
     if teacher is not None and no_teacher:
         raise InputError("--teacher and --no-teacher contradict one another", "leave one of them out")
     if out is not None:

@@ -15,7 +15,9 @@ from xmodal_cli.options import (
     PerturbCalibration,
     Root,
     Split,
+    Weights,
     known,
+    with_weights,
 )
 from xmodal_core import plugins
 
@@ -31,6 +33,7 @@ def tune(
         str | None,
         typer.Option("--teacher", metavar="NAME", help=f"Image network that compares units: {known(plugins.TEACHER)}."),
     ] = None,
+    weights: Weights = None,
     no_teacher: Annotated[
         bool, typer.Option("--no-teacher", help="Look at no picture: no similarity, and no wait for an image network.")
     ] = False,
@@ -58,6 +61,7 @@ def tune(
     from xmodal_core.errors import InputError
     from xmodal_core.units.config import UnitsConfig
 
+    assignments = with_weights(assignments, weights, teacher)
     settings = resolve(UnitsConfig, config, assignments or (), "units")
     source = open_source(
         dataset, root, split, cameras, perturb_calibration, config, assignments, teacher, compared=not no_teacher
