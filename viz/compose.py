@@ -67,7 +67,7 @@ def compose(
     title = title or (frame.scene if frame.scene and frame.scene not in frame.name else frame.name)
     return Scene(
         title=title,
-        subtitle=_subtitle(frame, title),
+        subtitle=subtitle_of(frame, title),
         facts=_facts(frame, units),
         cloud=frame.points[rows],
         total=len(frame),
@@ -133,7 +133,7 @@ def _similarities(similarity: Similarity | None) -> Similarities | None:
     return Similarities(similarity.unit, vectors, least, low, high, similarity.literal)
 
 
-def _subtitle(frame: Frame, title: str) -> str:
+def subtitle_of(frame: Frame, title: str) -> str:
     """The frame's and the scene's names, as far as they are not said yet, and the sensor's."""
     said, parts = title, []
     for part in (frame.name, frame.scene, frame.sensor.name):

@@ -42,12 +42,13 @@ class Drawn:
     notes: tuple[str, ...] = ()
 
 
-def attempts(out: Path | None = None, viewer: str | None = None) -> list[Attempt]:
+def attempts(out: Path | None = None, viewer: str | None = None, stem: str = "units") -> list[Attempt]:
     """What to try, in order.
 
     Args:
         out: the file that was asked for; None for a window or, without a display, a page.
         viewer: the viewer that was asked for.
+        stem: what the page is called then.
 
     Raises:
         InputError: there is no such viewer, or none (or not that one) writes such files.
@@ -62,7 +63,7 @@ def attempts(out: Path | None = None, viewer: str | None = None) -> list[Attempt
     windows = [Attempt(name, None) for name in wanted if kinds[name].window and no_display() is None]
     files = [viewer] if viewer is not None and not windows else []
     files += [name for name in USUAL if name in kinds and name not in files]
-    return windows + [Attempt(name, Path("units" + kinds[name].suffixes[0])) for name in files]
+    return windows + [Attempt(name, Path(stem + kinds[name].suffixes[0])) for name in files]
 
 
 def _load(name: str) -> type[Viewer]:
@@ -90,12 +91,13 @@ def draw(
     size: Size | None = None,
     neighbour: Callable[[int], Scene] | None = None,
     links: Links | None = None,
+    stem: str = "units",
 ) -> Drawn:
     """Show ``scene`` in the first viewer of ``attempts`` that can.
 
     Args:
         scene: what to draw.
-        out, viewer: see ``attempts``.
+        out, viewer, stem: see ``attempts``.
         size: pixels of the picture or window; None for the usual ones.
         neighbour: gives the scene so many frames on, for a window that steps.
         links: what a file can lead to; None: nothing.
@@ -105,7 +107,7 @@ def draw(
         RunError: no viewer could draw.
     """
     notes: list[str] = []
-    for attempt in attempts(out, viewer):
+    for attempt in attempts(out, viewer, stem):
         shown = _load(attempt.viewer)()
         shown.neighbour, shown.links = neighbour, links or Links()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from viz.palette import Codes, Ramp
 from viz.scene import Emphasis, LineLayer, PointLayer, Stage
 from viz.similarity import Similarity
 from xmodal_core.geometry import box_corners
-from xmodal_core.types import Bools, Doubles, Frame, Ints, Units
+from xmodal_core.types import Bools, Doubles, Floats, Frame, Ints, Units
 from xmodal_core.units.members import cluster_of_instances, unit_of_instances
 
 Value = TypeVar("Value", bound=np.generic)
@@ -257,21 +258,26 @@ def similarity_ramp(found: Similarity, low: float, high: float) -> Ramp:
     return Ramp(palette.split(palette.BELOW, palette.ABOVE), low, high, "cosine similarity", edge)
 
 
-def surroundings(material: Material, reach: float = 60.0) -> list[LineLayer]:
-    """Range rings every 20 m, the vehicle as an arrow, and labelled boxes where the data has them."""
-    floor = -material.units.sensor_height
+def surroundings(material: Material) -> list[LineLayer]:
+    """Range rings, the vehicle, and labelled boxes where the data has them."""
+    layers = around(material.frame.sensor.forward, -material.units.sensor_height)
+    boxes = material.frame.boxes
+    if boxes is not None and len(boxes):
+        words = [f"labelled {boxes.classes[int(label)]}" for label in boxes.label]
+        layers.append(box_layer("boxes", "labelled boxes", box_corners(boxes), words, palette.LABEL))
+    return layers
+
+
+def around(forward: tuple[float, float], floor: float, reach: float = 60.0) -> list[LineLayer]:
+    """Range rings every 20 m and the vehicle as an arrow, on the ground at the height ``floor``."""
     turn = np.linspace(0, 2 * np.pi, 97)
     rings = [
         np.stack([r * np.cos(turn), r * np.sin(turn), np.full(97, floor)], axis=1) for r in np.arange(20, reach + 1, 20)
     ]
-    layers = [
+    return [
         LineLayer("rings", "rings every 20 m", _strokes(rings), palette.rgb(palette.QUIET), emphasis="quiet"),
-        LineLayer("vehicle", "vehicle", _arrow(material.frame.sensor.forward, floor), palette.rgb(palette.VEHICLE)),
+        LineLayer("vehicle", "vehicle", _arrow(forward, floor), palette.rgb(palette.VEHICLE)),
     ]
-    boxes = material.frame.boxes
-    if boxes is not None and len(boxes):
-        layers.append(_boxes(material))
-    return layers
 
 
 def _arrow(forward: tuple[float, float], floor: float) -> NDArray[np.float32]:
@@ -280,14 +286,15 @@ def _arrow(forward: tuple[float, float], floor: float) -> NDArray[np.float32]:
     return _strokes([outline[:, :1] * ahead + outline[:, 1:] * left + [0, 0, floor]])
 
 
-def _boxes(material: Material) -> LineLayer:
-    boxes = material.frame.boxes
-    assert boxes is not None
-    corners = box_corners(boxes)
+def box_layer(
+    name: str, title: str, corners: Floats, words: Sequence[str], colour: str, emphasis: Emphasis = "plain"
+) -> LineLayer:
+    """Wireframes of boxes with ``corners`` (B,8,3) as ``geometry.box_corners`` orders them, each with its heading on
+    the floor and its line of ``words``."""
     # Twelve edges as four strokes (both rings and a post, then three posts), and the heading on the floor.
     ring = [0, 1, 2, 3, 0, 4, 5, 6, 7, 4]
-    strokes, words = [], []
-    for number, corner in enumerate(corners):
+    strokes, said = [], []
+    for corner, of in zip(corners, words, strict=True):
         nose = (corner[0] + corner[3]) / 2
         for stroke in (
             corner[ring],
@@ -297,12 +304,14 @@ def _boxes(material: Material) -> LineLayer:
             np.stack([corner[:4].mean(0), nose]),
         ):
             strokes.append(stroke)
-            words += [f"labelled {boxes.classes[int(boxes.label[number])]}"] * (len(stroke) + 1)
-    return LineLayer("boxes", "labelled boxes", _strokes(strokes), palette.rgb(palette.LABEL), tuple(words))
+            said += [of] * (len(stroke) + 1)
+    return LineLayer(name, title, _strokes(strokes), palette.rgb(colour), tuple(said), emphasis)
 
 
 def _strokes(strokes: list[Doubles] | list[NDArray[np.float32]]) -> NDArray[np.float32]:
     end = np.full((1, 3), np.nan)
+    if not strokes:
+        return np.zeros((0, 3), dtype=np.float32)
     return np.concatenate([part for stroke in strokes for part in (stroke, end)]).astype(np.float32)
 
 
