@@ -22,6 +22,8 @@ from xmodal_cli.commands import (
     import_ckpt,
     pretrain,
     settings,
+    show_predictions,
+    study,
     units,
 )
 from xmodal_core.errors import XmodalError
@@ -40,9 +42,11 @@ app.add_typer(units.app, name="units")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.add_typer(cache.app, name="cache")
+app.add_typer(study.app, name="study")
 app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)
 app.command("evaluate")(evaluate.evaluate)
+app.command("show-predictions")(show_predictions.show_predictions)
 app.command("export-ckpt")(export_ckpt.export_ckpt)
 app.command("import-ckpt")(import_ckpt.import_ckpt)
 app.command("settings")(settings.settings)
