@@ -12,6 +12,7 @@ from xmodal_cli.options import Assignments, ConfigFile, DatasetName, Json, Root,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xmodal_core.bench.pretrain import Bench
     from xmodal_core.bench.timing import Row
 
 app = typer.Typer(no_args_is_help=True, help="Time a part of the engine against what one would use instead.")
@@ -84,6 +85,41 @@ def tuner(
         _print_table(rows, source.notes)
 
 
+@app.command("pretrain")
+def pretrain(
+    dataset: DatasetName = None,
+    root: Root = None,
+    split: Split = None,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames, evenly spread.", min=1)] = 8,
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Timed passes over them.", min=1)] = 3,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", metavar="N", help="Frames a step.", min=1)] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Time the parts of a step of pre-training, with the cache of what the teacher sees and without it."""
+    from xmodal_cli.console import err, print_json
+    from xmodal_cli.training import place
+    from xmodal_core.bench.pretrain import bench_pretrain
+    from xmodal_core.train.config import read_experiment
+
+    chosen = {
+        "dataset.name": dataset,
+        "dataset.root": root,
+        "dataset.split": split,
+        "train.batch_size": batch_size,
+    }
+    experiment = read_experiment(config, assignments or (), chosen | place(config, assignments or (), chosen))
+    with err.status("opening the data set") as status:
+        bench = bench_pretrain(
+            experiment, frames=frames, repeat=repeat, on_step=lambda step: status.update(f"timing {step}")
+        )
+    if json:
+        print_json({"steps": [part.as_json() for part in bench.parts], "loss_difference": bench.loss_difference})
+    else:
+        _print_parts(bench)
+
+
 @app.command("metrics")
 def metrics(
     frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames to score.", min=1)] = 1000,
@@ -118,6 +154,31 @@ def metrics(
         print_json([row.as_json() for row in rows])
     else:
         _print_table(rows, [*by_distance.notes, *by_overlap.notes])
+
+
+def _print_parts(bench: Bench) -> None:
+    from rich.table import Table
+
+    from xmodal_cli.console import out
+    from xmodal_core.bench.pretrain import TOTAL
+
+    table = Table()
+    table.add_column("part of a step", no_wrap=True)
+    for title in ("teacher looks:\nmilliseconds", "\nshare", "from the cache:\nmilliseconds", "\nshare", "\nratio"):
+        table.add_column(title, justify="right")
+    total = bench.parts[-1]
+    for part in bench.parts:
+        if part.step == TOTAL:
+            table.add_section()
+        ratio = "" if part.ratio is None else f"{part.ratio:,.1f}x"
+        shares = (
+            f"{value / whole:.0%}" for value, whole in ((part.without, total.without), (part.cached, total.cached))
+        )
+        without, cached = shares
+        table.add_row(part.step, f"{part.without:,.1f}", without, f"{part.cached:,.1f}", cached, ratio)
+    out.print(table)
+    for note in (*bench.notes, f"losses of the two differ by {bench.loss_difference:.2g} of their value at most"):
+        out.print(note, highlight=False, soft_wrap=True, markup=False)
 
 
 def _print_table(rows: Sequence[Row], notes: Sequence[str]) -> None:

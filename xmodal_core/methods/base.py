@@ -25,7 +25,8 @@ class Outcome(NamedTuple):
 class Method(nn.Module, ABC):
     """A pre-training method around the network that it trains.
 
-    A plugin gives ``Config`` (its options) and ``needs_teacher``. The network is its submodule ``network``, the frozen
+    A plugin gives ``Config`` (its options), ``needs_teacher`` and ``pools_teacher``: it asks its teacher for nothing but
+    ``images.unit_features``, so that these can be kept in place of pictures. The network is its submodule ``network``, the frozen
     teacher its submodule ``teacher``; its own heads are submodules of other names.
 
     Args:
@@ -36,6 +37,7 @@ class Method(nn.Module, ABC):
 
     Config: ClassVar[type[Settings]]
     needs_teacher: ClassVar[bool] = True
+    pools_teacher: ClassVar[bool] = False
 
     def __init__(self, config: Settings, network: PointNetwork, teacher: Teacher | None) -> None:
         super().__init__()

@@ -49,6 +49,7 @@ class UnitContrast(Method):
     """Contrasts the image feature and the LiDAR feature of every unit; see the module."""
 
     Config: ClassVar[type[Settings]] = UnitsMethodConfig
+    pools_teacher: ClassVar[bool] = True
     config: UnitsMethodConfig
     teacher: Teacher
 

@@ -1,0 +1,295 @@
+"""What a study came to: mean and standard deviation over seeds, and under which rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from xmodal_core.errors import DataError
+from xmodal_core.study.grid import Point, Study, label
+from xmodal_core.study.jobs import Place
+
+RULES = ("task", "protocol", "split")
+"""What has to be the same of all figures in a table."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One entry of the table.
+
+    Args:
+        values: those of the seeds that are done, in the order of the seeds.
+        wanted: how many seeds there are.
+    """
+
+    values: tuple[float, ...]
+    wanted: int
+
+    @property
+    def mean(self) -> float | None:
+        """Of the seeds that are done."""
+        return fmean(self.values) if self.values else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; None where there are not two."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+    def ahead_of(self, other: Figure) -> bool:
+        """Whether the mean is above that of ``other`` by more than two of the larger deviation."""
+        if self.mean is None or other.mean is None or self.deviation is None or other.deviation is None:
+            return False
+        return self.mean - other.mean > 2 * max(self.deviation, other.deviation)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A study's table.
+
+    Args:
+        title: what it is of.
+        metric: the figure shown.
+        rules: task, protocol and split, the same of all.
+        labelled: how labelled frames were chosen, in words, each once.
+        arms: the rows.
+        points: the columns.
+        figures: by row and number of column; absent where an arm does not take part.
+        first: the same after the first epoch of fine-tuning.
+        baseline: the row that others are compared with; empty: none.
+        missing: how many jobs are not done.
+        revisions: of the code that the figures come from.
+    """
+
+    title: str
+    metric: str
+    rules: Mapping[str, str]
+    labelled: tuple[str, ...]
+    arms: tuple[str, ...]
+    points: tuple[Point, ...]
+    figures: Mapping[tuple[str, int], Figure]
+    first: Mapping[tuple[str, int], Figure]
+    baseline: str
+    missing: int
+    revisions: tuple[str, ...]
+
+    @property
+    def caption(self) -> str:
+        """What a reader has to know to compare the figures with others."""
+        seeds = sorted({figure.wanted for figure in self.figures.values()})
+        words = [
+            self.title or "study",
+            f"{self.metric} by {self.rules['protocol']} on {self.rules['split']}",
+            f"labelled: {'; '.join(self.labelled)}",
+            f"mean ± standard deviation over {', '.join(map(str, seeds))} seeds",
+        ]
+        return ". ".join(words)
+
+    def is_ahead(self, arm: str, column: int) -> bool:
+        """Whether an entry is ahead of the baseline by more than two deviations."""
+        mine, base = self.figures.get((arm, column)), self.figures.get((self.baseline, column))
+        return mine is not None and base is not None and arm != self.baseline and mine.ahead_of(base)
+
+    def as_json(self) -> dict[str, Any]:
+        """The table as ``--json`` prints it."""
+        return {
+            "title": self.title,
+            "metric": self.metric,
+            **self.rules,
+            "labelled": list(self.labelled),
+            "baseline": self.baseline,
+            "missing_jobs": self.missing,
+            "git_revisions": list(self.revisions),
+            "rows": [
+                {
+                    "arm": arm,
+                    "settings": dict(self.points[column]),
+                    **_numbers(figure),
+                    "ahead": self.is_ahead(arm, column),
+                }
+                | {"first_epoch": _numbers(self.first[arm, column])}
+                for (arm, column), figure in self.figures.items()
+            ],
+        }
+
+
+def _numbers(figure: Figure) -> dict[str, Any]:
+    return {
+        "mean": figure.mean,
+        "std": figure.deviation,
+        "seeds": len(figure.values),
+        "values": list(figure.values),
+    }
+
+
+def tabulate(study: Study, folder: Path, metric: str = "") -> Table:
+    """The table of ``study``, of the jobs in ``folder`` that are done.
+
+    Args:
+        study: what is wanted.
+        folder: where jobs are kept.
+        metric: the figure shown; empty: the study's own choice, else the first.
+
+    Raises:
+        DataError: nothing is done yet, a result is damaged, figures come from different rules, or there is no such
+            metric.
+    """
+    done: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    wanted: dict[tuple[str, int], int] = {}
+    revisions: set[str] = set()
+    for cell in study.cells():
+        key = (cell.arm, study.points.index(cell.point))
+        wanted[key] = wanted.get(key, 0) + 1
+        found = done.setdefault(key, [])
+        place = Place(folder, cell.job)
+        if place.state() == "done":
+            kept = place.result()
+            found.append(kept["result"])
+            revisions.add(str(kept.get("git_revision"))[:10])
+    results = [result for found in done.values() for result in found]
+    if not results:
+        raise DataError(f"nothing of study {study.name} is done in {folder}", "run it: xmodal study run")
+    rules = dict(_rules(results))
+    shown = metric or study.config.metric or next(iter(results[0]["metrics"]))
+    unfinished = sum(Place(folder, job).state() != "done" for job in study.jobs())
+    return Table(
+        title=study.config.title,
+        metric=shown,
+        rules=rules,
+        labelled=tuple(dict.fromkeys(str(result.get("rule") or result.get("fraction")) for result in results)),
+        arms=tuple(study.config.arms),
+        points=tuple(study.points),
+        figures={key: Figure(_values(found, "metrics", shown), wanted[key]) for key, found in done.items()},
+        first={key: Figure(_values(found, "metrics_first_epoch", shown), wanted[key]) for key, found in done.items()},
+        baseline=study.config.baseline,
+        missing=unfinished,
+        revisions=tuple(sorted(revisions)),
+    )
+
+
+def _rules(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for rule in RULES:
+        yield rule, _the_same(rule, (str(result.get(rule)) for result in results))
+    # Shares of scenes, of frames and of listed scans do not compare, even where they are the same share.
+    _the_same("the rule of labelled frames", (kind_of_rule(str(result.get("rule", ""))) for result in results))
+
+
+def _the_same(what: str, values: Iterable[str]) -> str:
+    found = sorted(set(values))
+    if len(found) > 1:
+        raise DataError(
+            f"these figures cannot stand in one table: {what} is {' and '.join(found)}", "make a study of each"
+        )
+    return found[0]
+
+
+def kind_of_rule(rule: str) -> str:
+    """``rule``, as a run tells it, without how much is labelled and which subset of that size."""
+    return re.sub(r"[\d.]+ ?%?", "", rule.partition(", subset")[0]).strip(" ,")
+
+
+def _values(results: Sequence[Mapping[str, Any]], part: str, metric: str) -> tuple[float, ...]:
+    known = {name for result in results for name in result["metrics"]}
+    if results and metric not in known:
+        raise DataError(f"there is no figure '{metric}'", f"there are: {', '.join(sorted(known))}")
+    found = (result.get(part, {}).get(metric) for result in results)
+    return tuple(float(value) for value in found if value is not None)
+
+
+def in_words(figure: Figure | None, *, latex: bool = False) -> str:
+    """An entry as it is read: percent where the figure is a share."""
+    if figure is None or figure.mean is None:
+        return "--" if latex else "–"
+    plus = r" $\pm$ " if latex else " ± "
+    text = f"{100 * figure.mean:.2f}"
+    if figure.deviation is not None:
+        text += f"{plus}{100 * figure.deviation:.2f}"
+    short = len(figure.values) < figure.wanted
+    return f"{text} ({len(figure.values)} of {figure.wanted})" if short else text
+
+
+def to_latex(table: Table) -> str:
+    """The table for a paper: booktabs, entries ahead of the baseline in bold."""
+    heads = [_escaped(label(point)) or _escaped(table.metric) for point in table.points]
+    rows = []
+    for arm in table.arms:
+        entries = [
+            rf"\textbf{{{text}}}" if table.is_ahead(arm, column) else text
+            for column in range(len(table.points))
+            if (text := in_words(table.figures.get((arm, column)), latex=True))
+        ]
+        rows.append(" & ".join([_escaped(arm), *entries]) + r" \\")
+    caption = _escaped(table.caption).replace("±", r"$\pm$")
+    bold = f" Bold: ahead of {_escaped(table.baseline)} by more than two deviations." if table.baseline else ""
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}.{bold}}}",
+            rf"\begin{{tabular}}{{l{'r' * len(heads)}}}",
+            r"\toprule",
+            " & ".join(["", *heads]) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _escaped(text: str) -> str:
+    return "".join("\\" + letter if letter in "_%&#$" else letter for letter in text)
+
+
+def plot(table: Table, out: Path) -> None:
+    """Draw the table into ``out`` (.png, .pdf, .svg): a line for each arm over the grid's numbers, or bars.
+
+    Raises:
+        InputError: the file cannot be written, or its ending is unknown.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Picture
+
+    from xmodal_core.errors import InputError
+    from xmodal_core.files import whole_file
+
+    picture = Picture(figsize=(7, 4.5), layout="constrained")
+    canvas = FigureCanvasAgg(picture)
+    if out.suffix.lstrip(".") not in canvas.get_supported_filetypes():
+        raise InputError(f"cannot draw into {out}: unknown ending", "give a .png, .pdf or .svg")
+    axes = picture.subplots()
+    numbers = [point[0][1] for point in table.points if len(point) == 1]
+    is_line = len(numbers) == len(table.points) > 1 and all(isinstance(number, int | float) for number in numbers)
+    for place, arm in enumerate(table.arms):
+        drawn = [
+            (column, figure.mean, figure.deviation or 0.0)
+            for column in range(len(table.points))
+            if (figure := table.figures.get((arm, column))) is not None and figure.mean is not None
+        ]
+        if not drawn:
+            continue
+        columns, means, deviations = zip(*drawn, strict=True)
+        heights, spread = [100 * mean for mean in means], [100 * deviation for deviation in deviations]
+        if is_line:
+            axes.errorbar([numbers[c] for c in columns], heights, spread, marker="o", capsize=3, label=arm)
+        else:
+            width = 0.8 / len(table.arms)
+            middle = [column + (place - (len(table.arms) - 1) / 2) * width for column in columns]
+            axes.bar(middle, heights, width, yerr=spread, capsize=3, label=arm)
+    if is_line:
+        axes.set_xscale("log")
+        axes.set_xticks(numbers, [str(number) for number in numbers], minor=False)
+        axes.minorticks_off()
+        axes.set_xlabel(table.points[0][0][0])
+    else:
+        axes.set_xticks(range(len(table.points)), [label(point) for point in table.points])
+    axes.set_ylabel(f"{table.metric} (%), {table.rules['protocol']}")
+    axes.set_title(table.title, fontsize="medium")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize="small")
+    with whole_file(out) as file:
+        picture.savefig(file, dpi=150)
