@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from xmodal_core.exporters import _openpcdet_pillars
+from xmodal_core.exporters import _openpcdet_pillars, _openpcdet_pointnet, _openpcdet_voxels
+from xmodal_core.exporters._sparse_encoder import SUITED
 from xmodal_core.exporters.base import Exporter, Row
 from xmodal_core.points.base import NetworkSettings
 
-TABLES = {"pillars": _openpcdet_pillars.TABLE}
+TABLES = {"pillars": _openpcdet_pillars.TABLE, "voxels": _openpcdet_voxels.TABLE, "pointnet": _openpcdet_pointnet.TABLE}
 
 
 class OpenPCDet(Exporter):
@@ -26,6 +27,7 @@ class OpenPCDet(Exporter):
     networks = tuple(TABLES)
     wrapper = "model_state"
     versions = (2, 1)
+    suited: ClassVar[Mapping[str, Mapping[str, Any]]] = {"voxels": SUITED}
 
     def rows(self, network: str, settings: NetworkSettings) -> Sequence[Row]:
         return list(TABLES[network].rows(settings, self.spconv))
