@@ -1,0 +1,145 @@
+"""The table of a study: over seeds, under the same rules, and not otherwise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pytest
+
+from xmodal_core.config import validate
+from xmodal_core.errors import DataError, InputError
+from xmodal_core.study.grid import Study, StudyConfig
+from xmodal_core.study.jobs import RESULT, Place
+from xmodal_core.study.results import Figure, kind_of_rule, plot, tabulate, to_latex
+
+SCORES = {("scratch", 1): [0.1, 0.12, 0.11], ("scratch", 5): [0.4, 0.5, 0.45]}
+SCORES |= {("units", 1): [0.2, 0.22, 0.21], ("units", 5): [0.41, 0.52, 0.46]}
+STUDY = Study(
+    "made_up",
+    validate(
+        StudyConfig,
+        {
+            "title": "few labels",
+            "baseline": "scratch",
+            "arms": {"scratch": {"pretrain": False}, "units": {}},
+            "grid": {"finetune.labels.frames": [1, 5]},
+        },
+    ),
+)
+
+
+def fill(folder: Path, change: Any = lambda result, cell: result) -> None:
+    for cell in STUDY.cells():
+        score = SCORES[cell.arm, cell.point[0][1]][cell.seed]
+        result = {
+            "task": "segmentation",
+            "protocol": "plain",
+            "split": "val",
+            "rule": f"{cell.point[0][1]} frames, evenly spread",
+            "metrics": {"mIoU": score, "accuracy": None},
+            "metrics_first_epoch": {"mIoU": score / 2},
+        }
+        result = change(result, cell)
+        if result is not None:
+            place = Place(folder, cell.job).path
+            place.mkdir(parents=True, exist_ok=True)
+            (place / RESULT).write_text(json.dumps({"git_revision": "0123456789abc", "seconds": 1.0, "result": result}))
+
+
+def test_means_and_deviations_are_over_seeds(tmp_path):
+    fill(tmp_path)
+    table = tabulate(STUDY, tmp_path)
+    assert table.metric == "mIoU"
+    for (arm, frames), scores in SCORES.items():
+        figure = table.figures[arm, (1, 5).index(frames)]
+        assert figure.mean == pytest.approx(mean(scores))
+        assert figure.deviation == pytest.approx(stdev(scores))
+        assert table.first[arm, (1, 5).index(frames)].mean == pytest.approx(mean(scores) / 2)
+    assert [table.is_ahead(arm, column) for arm in ("scratch", "units") for column in (0, 1)] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert table.caption == (
+        "few labels. mIoU by plain on val. labelled: 1 frames, evenly spread; 5 frames, evenly spread. "
+        "mean ± standard deviation over 3 seeds"
+    )
+    assert table.missing == 3  # the pre-training runs
+    assert table.revisions == ("0123456789",)
+    rows = table.as_json()["rows"]
+    assert len(rows) == 4
+    assert rows[2]["settings"] == {"finetune.labels.frames": 1}
+    assert (rows[2]["arm"], rows[2]["ahead"], rows[2]["seeds"]) == ("units", True, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocol": "another"}, "protocol is another and plain"),
+        ({"split": "rest"}, "split is rest and val"),
+        ({"task": "detection"}, "task is"),
+        ({"rule": "slidr, 1 %"}, "the rule of labelled frames"),
+    ],
+)
+def test_rules_are_not_mixed(change, message, tmp_path):
+    fill(tmp_path, lambda result, cell: {**result, **change} if (cell.arm, cell.seed) == ("units", 2) else result)
+    with pytest.raises(DataError) as caught:
+        tabulate(STUDY, tmp_path)
+    assert message in caught.value.message
+
+
+def test_shares_by_one_rule_are_of_one_kind():
+    assert kind_of_rule("slidr, 1 %") == kind_of_rule("slidr, 10 %, subset 3") == "slidr"
+    assert kind_of_rule("frames, 1 %") == "frames"
+    assert kind_of_rule("5 frames, evenly spread") == kind_of_rule("20 frames, evenly spread, subset 1")
+    assert kind_of_rule("5 frames, evenly spread") != kind_of_rule("frames, 5 %")
+
+
+def test_what_is_not_done_yet_is_told(tmp_path):
+    with pytest.raises(DataError, match="nothing of study made_up"):
+        tabulate(STUDY, tmp_path)
+    fill(tmp_path, lambda result, cell: result if (cell.arm, cell.seed) == ("units", 0) else None)
+    table = tabulate(STUDY, tmp_path)
+    assert table.figures["units", 0] == Figure((0.2,), 3)
+    assert table.figures["units", 0].deviation is None
+    assert table.figures["scratch", 0].mean is None
+    assert not table.is_ahead("units", 0)
+    latex = to_latex(table)
+    assert "units & 20.00 (1 of 3) & 41.00 (1 of 3)" in latex
+    assert "scratch & -- & --" in latex
+
+
+def test_latex_has_what_is_ahead_in_bold(tmp_path):
+    fill(tmp_path)
+    rows = to_latex(tabulate(STUDY, tmp_path)).splitlines()
+    assert r"units & \textbf{21.00 $\pm$ 1.00} & 46.33 $\pm$ 5.51 \\" in rows
+    assert r" & frames 1 & frames 5 \\" in rows
+
+
+def test_another_figure_and_one_that_is_none(tmp_path):
+    fill(tmp_path, lambda result, cell: {**result, "metrics": {"mIoU": 0.5, "IoU/car": 0.1 * cell.seed}})
+    assert tabulate(STUDY, tmp_path, "IoU/car").figures["units", 1].mean == pytest.approx(0.1)
+    with pytest.raises(DataError, match="no figure 'IoU/cat'"):
+        tabulate(STUDY, tmp_path, "IoU/cat")
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    fill(tmp_path)
+    place = Place(tmp_path, next(STUDY.cells()).job).path / RESULT
+    place.write_text("{")
+    with pytest.raises(DataError, match=r"result\.json"):
+        tabulate(STUDY, tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf"])
+def test_it_is_drawn(ending, tmp_path):
+    fill(tmp_path)
+    out = tmp_path / f"table.{ending}"
+    plot(tabulate(STUDY, tmp_path), out)
+    assert out.stat().st_size > 5000
+    with pytest.raises(InputError, match="unknown ending"):
+        plot(tabulate(STUDY, tmp_path), tmp_path / "table.docx")
