@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -60,6 +61,9 @@ def test_one_line_of_json(run: Path, tmp_path: Path) -> None:
         "tensors": 60,
         "of": 60,
         "parameters": numbers,
+        "made_up": [],
+        "left_out": {},
+        "differences": [],
         "beside": [str(out.with_name("net.card.json"))],
     }
     assert out.is_file()
@@ -114,3 +118,41 @@ def test_a_run_without_a_whole_file_is_named(content: bytes | None, complaint: s
     done = CliRunner().invoke(app, ["export-ckpt", str(tmp_path)])
     assert isinstance(done.exception, DataError)
     assert complaint in done.exception.message
+
+
+def test_an_input_and_its_output_are_written_beside(run: Path, tmp_path: Path) -> None:
+    io = tmp_path / "io.npz"
+    done = CliRunner().invoke(app, ["export-ckpt", str(run), "--format", "openpcdet", "--parity", str(io), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["parity"] == {"file": str(io), "input": "a made-up sweep of seed 0"}
+    with np.load(io) as saved:
+        assert saved["points"].shape[1] == 4
+        assert saved["bev"].shape == (1, 96, 320, 320)
+
+
+def test_what_the_target_lacks_is_told_and_written_on_request_alone(run: Path) -> None:
+    command = ["export-ckpt", str(run), "--format", "centerpoint"]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, InputError)
+    assert "--inexact" in done.exception.hint
+    done = CliRunner().invoke(app, [*command, "--inexact"])
+    assert done.exit_code == 0, done.output
+    assert "computed otherwise there (1):" in done.output
+
+
+def test_a_part_is_told_with_what_is_left_out(run: Path) -> None:
+    made = load_network("pillars")
+    tensors = {name: tensor for name, tensor in made.state_dict().items() if not name.startswith("ups.")}
+    card = {"network": "pillars", "network_settings": made.config.model_dump(mode="json")}
+    save_backbone(run / FILE_NAME, tensors, card)
+    done = CliRunner().invoke(app, ["export-ckpt", str(run), "--format", "mmdet3d", "--partial"])
+    assert done.exit_code == 0, done.output
+    assert "left out (18):" in done.output
+    assert "pts_neck.deblocks.0.0.weight" in done.output
+    assert "… and 11 more" in done.output
+
+
+def test_an_order_that_the_format_has_not_is_refused(run: Path) -> None:
+    done = CliRunner().invoke(app, ["export-ckpt", str(run), "--format", "mmdet3d", "--spconv", "2"])
+    assert isinstance(done.exception, InputError)
+    assert "--spconv 1" in done.exception.hint

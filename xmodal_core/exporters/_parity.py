@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from xmodal_core.files import whole_file
 from xmodal_core.points import load_network, restore_network
-from xmodal_core.points._cells import Cells
+from xmodal_core.points._cells import Cells, find_cells, on_grid
 from xmodal_core.points.base import PointNetwork
 from xmodal_core.train.backbone import Backbone
 from xmodal_core.types import Floats
@@ -89,9 +89,11 @@ def record(backbone: Backbone, sweep: Sweep, *, as_stored: bool) -> Arrays:
 
     Returns:
         ``points`` (N,3+C) x, y, z and the channels; of a network on voxels ``voxel_features`` (V,F) and
-        ``voxel_coords`` (V,4) int32, the frame (0) and the place on the grid in the order of the network's axes; then
-        what is expected: ``bev`` (1,W,ny,nx), the map of a network that has one, else ``voxel_output`` (V,W), a
-        feature a voxel, where points are read from voxels, or ``point_output`` (N,W).
+        ``voxel_coords`` (V,4) int32, the frame (0) and the place on the grid in the order of the network's axes; of
+        hard pillars ``voxels`` (V,P,3+C) their points with zeros behind them, ``voxel_num_points`` (V,) and
+        ``voxel_coords``, z before y before x; then what is expected: ``bev`` (1,W,ny,nx), the map of a network that
+        has one, else ``voxel_output`` (V,W), a feature a voxel, where points are read from voxels, or ``point_output``
+        (N,W).
     """
     network = restore_network(backbone).eval()
     batch = (
@@ -106,6 +108,8 @@ def record(backbone: Backbone, sweep: Sweep, *, as_stored: bool) -> Arrays:
     with torch.no_grad():
         output = network(*batch)
     found: dict[str, Tensor] = {"points": torch.cat(batch[:2], dim=1), **voxels}
+    if backbone.network in _CELLS:
+        found |= _CELLS[backbone.network](network.config, found["points"])
     if output.bev is not None:
         found["bev"] = output.bev
     elif (grid := getattr(network, "grid", None)) is not None:
@@ -113,6 +117,40 @@ def record(backbone: Backbone, sweep: Sweep, *, as_stored: bool) -> Arrays:
     else:
         found["point_output"] = output.features
     return {name: tensor.detach().numpy() for name, tensor in found.items()}
+
+
+def _pillars_of(config: Any, points: Tensor) -> dict[str, Tensor]:
+    """The hard pillars of one frame; nothing for dynamic ones, which the target makes of the points itself."""
+    if config.points_per_pillar is None:
+        return {}
+    shape, height = (*config.cells, 1), config.range[5] - config.range[2]
+    size = (config.pillar_size, config.pillar_size, height)
+    place, inside = on_grid(points[:, :3], config.range[:3], size, shape)
+    most = None if config.max_pillars is None else config.max_pillars[1]
+    cells = find_cells(place, inside, _one_frame(points), shape).limited(config.points_per_pillar, most)
+    return {
+        "voxels": cells.slots(points[cells.point], config.points_per_pillar),
+        "voxel_num_points": cells.count,
+        "voxel_coords": cells.index[:, [0, 3, 2, 1]],
+    }
+
+
+def _voxels_of(config: Any, points: Tensor) -> dict[str, Tensor]:
+    """The voxels of one frame at their places on the whole grid, each the mean of its points."""
+    nx, ny, nz = config.grid
+    place, inside = on_grid(points[:, :3], config.range[:3], config.voxel_size, (nx, ny, nz))
+    most = None if config.max_voxels is None else config.max_voxels[1]
+    cells = find_cells(place.flip(1), inside, _one_frame(points), (nz, ny, nx))
+    cells = cells.limited(config.points_per_voxel, most)
+    return {"voxel_features": cells.mean(points[cells.point]), "voxel_coords": cells.index}
+
+
+def _one_frame(points: Tensor) -> Tensor:
+    return torch.tensor([0, len(points)])
+
+
+_CELLS: dict[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {"pillars": _pillars_of, "voxels": _voxels_of}
+"""How networks take points in that do so before their first sparse convolution sees anything, or elsewhere on a CPU."""
 
 
 def _of_voxels(features: Tensor, cells: Cells) -> Tensor:
