@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import time
@@ -21,13 +22,16 @@ from xmodal_core.errors import InputError
 from xmodal_core.images.base import Teacher, TeacherConfig
 from xmodal_core.methods.units import UnitContrast, UnitsMethodConfig
 from xmodal_core.points.base import NetworkSettings, PointFeatures, PointNetwork
-from xmodal_core.train import forget, parts, recipe, remember
+from xmodal_core.train import forget, loop, parts, recipe, remember
+from xmodal_core.train.backbone import load_backbone
 from xmodal_core.train.batch import Example
 from xmodal_core.train.config import AugmentConfig
 from xmodal_core.train.examples import Examples, Skip, gather
+from xmodal_core.train.metrics import read_metrics
 from xmodal_core.train.plan import Key
 from xmodal_core.train.recipe import Recipe, entry_of, make_recipe
 from xmodal_core.train.remember import Memory, recall
+from xmodal_core.train.sitting import RunInterruptedError
 from xmodal_core.units.config import UnitsConfig
 
 UNITS = UnitsConfig.model_validate({"seeds": {"count": 64}})
@@ -310,3 +314,54 @@ def test_when_there_is_a_memory(experiment, build, tmp_path, monkeypatch):
     assert parts.open_memory(experiment(train__unit_variants=0), method, cpu) is None
     with pytest.raises(InputError, match="every epoch"):
         parts.open_memory(experiment(train__unit_variants=0, cache__folder=tmp_path), method, cpu)
+
+
+@pytest.fixture
+def runs(experiment, tmp_path):
+    """Pre-trains with the paper's method on the drive; gives all losses, the weights and the teacher."""
+
+    def train(name: str, cache: object, stop_after: int | None = None, **more: object):
+        teacher, asked = Counting(), 0
+
+        def build(made):
+            dataset = open_dataset("kitti_raw", made.root)
+            return parts.Parts(dataset, UnitContrast(UnitsMethodConfig(hidden=8, projection=8), Shallow(), teacher))
+
+        def stop() -> bool:
+            nonlocal asked
+            asked += 1
+            return stop_after is not None and asked > stop_after
+
+        folder = tmp_path / name
+        if (folder / "run.json").exists():
+            loop.resume(folder, build=build)
+        else:
+            made = experiment(cache__folder=cache, train__unit_variants=2, train__min_units=4, **more)
+            made = replace(made, train=made.train.model_copy(update={"epochs": 3}))
+            with suppress(RunInterruptedError):
+                loop.pretrain(made, folder, build=build, stop=stop)
+        weights = load_backbone(folder / "backbone.safetensors").tensors
+        return [line["loss"] for line in read_metrics(folder)], weights, teacher
+
+    return train
+
+
+def test_a_run_learns_the_same_with_a_memory_and_without(runs, tmp_path):
+    expected, weights, looking = runs("without", "off")
+    found, remembered, teacher = runs("with", tmp_path / "kept", cache__half="false")
+    assert found == expected
+    assert all(torch.equal(weights[name], remembered[name]) for name in weights)
+    assert (looking.looks, teacher.looks) == (15, 5)
+    again, _, teacher = runs("again", tmp_path / "kept", cache__half="false", train__workers=1)
+    assert again == expected
+    assert teacher.looks == 0
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights_even_where_all_was_forgotten(runs, tmp_path):
+    expected, weights, _ = runs("whole", tmp_path / "kept")
+    runs("stopped", tmp_path / "other", stop_after=4)
+    shutil.rmtree(tmp_path / "other")
+    found, resumed, teacher = runs("stopped", None)
+    assert found == expected
+    assert all(torch.equal(weights[name], resumed[name]) for name in weights)
+    assert teacher.looks == 5
