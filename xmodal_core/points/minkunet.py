@@ -1,4 +1,4 @@
-"""MinkUNet on sparse voxels: MinkUNet34C, or a tiny one for CPUs."""
+"""MinkUNet on sparse voxels: MinkUNet34C, MinkUNet18A, or a tiny one for CPUs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Input = Literal["occupied", "channels", "height", "xyz"]
 
 
 class MinkUNetConfig(NetworkSettings):
-    """Options of ``minkunet``; the preset ``minkunet34c`` is the network that SLidR pre-trains."""
+    """Options of ``minkunet``; the preset ``minkunet34c`` is the network that SLidR pre-trains,
+    ``minkunet34c_pointcept`` has the stem, inputs and voxels of Pointcept's."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {
@@ -42,10 +43,35 @@ class MinkUNetConfig(NetworkSettings):
             "decoder_blocks": (2, 2, 2, 2),
             "norm_momentum": 0.05,
         },
+        "minkunet34c_pointcept": {
+            "coordinates": "cartesian",
+            "voxel_size": 0.05,
+            "inputs": ("xyz", "channels"),
+            "stem": 32,
+            "stem_kernel": 5,
+            "encoder": (32, 64, 128, 256),
+            "encoder_blocks": (2, 3, 4, 6),
+            "decoder": (256, 128, 96, 96),
+            "decoder_blocks": (2, 2, 2, 2),
+            "norm_momentum": 0.1,
+        },
+        "minkunet18a": {
+            "coordinates": "cartesian",
+            "inputs": ("xyz", "channels"),
+            "stem": 32,
+            "stem_kernel": 5,
+            "encoder": (32, 64, 128, 256),
+            "encoder_blocks": (2, 2, 2, 2),
+            "decoder": (128, 128, 96, 96),
+            "decoder_blocks": (2, 2, 2, 2),
+            "norm_momentum": 0.1,
+        },
     }
 
-    preset: Literal["tiny", "minkunet34c"] = setting(
-        "tiny", "which network; 'tiny' trains on a CPU, 'minkunet34c' is the one that publications compare"
+    preset: Literal["tiny", "minkunet34c", "minkunet34c_pointcept", "minkunet18a"] = setting(
+        "tiny",
+        "which network; 'tiny' trains on a CPU, 'minkunet34c' is the one that publications compare, "
+        "'minkunet34c_pointcept' is Pointcept's of that name, 'minkunet18a' is MinkowskiEngine's MinkUNet18A",
     )
     voxel_size: float = setting(0.1, "edge of a voxel", unit="m", ge=0.02, le=1.0, step=0.01)
     coordinates: Literal["cartesian", "cylindrical"] = setting(
