@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from scipy.spatial.transform import Rotation
 
 from xmodal_core import geometry
 from xmodal_core.datasets import Dataset, open_dataset
-from xmodal_core.geometry import invert, rotation_about
+from xmodal_core.geometry import invert, points_in_box, rotation_about, transform_points
 from xmodal_core.rig import RigConfig, perturb, restore
 from xmodal_core.types import Camera, Frame
+from xmodal_core.units.level import fit_level
 
 
 @pytest.fixture
@@ -91,3 +94,36 @@ def test_rotation_about_is_scipys():
         np.testing.assert_allclose(rotation_about(axis, angle), expected, atol=1e-12)
     with pytest.raises(ValueError, match="no direction"):
         rotation_about((0.0, 0.0, 0.0), 1.0)
+
+
+def test_the_common_frame_is_ahead_left_and_above_the_ground(example_root: Callable[[str], Path]) -> None:
+    """nuScenes looks along y and does not say how high it stands; KITTI does. Both come out alike."""
+    for name in ("nuscenes", "kitti_object"):
+        own = open_dataset(name, example_root(name)).frame(0)
+        common = open_dataset(name, example_root(name), rig=RigConfig(common_frame=True)).frame(0)
+        assert (common.sensor.forward, common.sensor.height) == ((1.0, 0.0), 0.0)
+        ahead = np.array([*own.sensor.forward, 0.0])
+        moved = common.points - common.points.mean(axis=0)
+        np.testing.assert_allclose(moved[:, 0], (own.points - own.points.mean(axis=0)) @ ahead, atol=1e-3)
+        np.testing.assert_allclose(moved[:, 2], own.points[:, 2] - own.points[:, 2].mean(), atol=1e-3)
+        assert abs(fit_level(common.points, 2.5, tilt=False).height) < 0.1
+        # What belongs together stays together: pixels of points, points of boxes, places in the world.
+        for before, after in zip(own.cameras, common.cameras, strict=True):
+            np.testing.assert_allclose(after.project(common.points).uv, before.project(own.points).uv, atol=0.5)
+        assert own.boxes is not None
+        assert common.boxes is not None
+        for number in range(len(own.boxes)):
+            inside = points_in_box(own.points, own.boxes, number, margin=0.01)
+            assert (points_in_box(common.points, common.boxes, number, margin=0.02) >= inside).all()
+        if own.pose is not None:
+            assert common.pose is not None
+            first, second = transform_points(own.pose, own.points), transform_points(common.pose, common.points)
+            np.testing.assert_allclose(first, second, atol=2e-3)
+
+
+def test_boxes_alone_are_in_the_common_frame_too(example_root: Callable[[str], Path]) -> None:
+    dataset = open_dataset("once", example_root("once"), rig=RigConfig(common_frame=True))
+    boxes, framed = dataset.boxes(0), dataset.frame(0).boxes
+    assert boxes is not None
+    assert framed is not None
+    np.testing.assert_array_equal(boxes.centre, framed.centre)

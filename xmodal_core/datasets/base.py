@@ -10,7 +10,7 @@ from typing import ClassVar
 from xmodal_core import plugins
 from xmodal_core.config import Settings
 from xmodal_core.errors import InputError
-from xmodal_core.rig import RigConfig, perturb
+from xmodal_core.rig import RigConfig, perturb, to_common
 from xmodal_core.types import Boxes, Frame, Sensor
 
 
@@ -95,7 +95,7 @@ class Dataset(ABC):
             DataError: a file of it is missing or damaged; the message names it.
         """
         self._require_in_range(index)
-        return perturb(self._read(index), self.rig)
+        return to_common(perturb(self._read(index), self.rig), self.rig)
 
     def boxes(self, index: int) -> Boxes | None:
         """The boxes of frame ``index``, None where it has no labels; a reader that finds them without the sweep
@@ -104,7 +104,13 @@ class Dataset(ABC):
         Raises:
             InputError, DataError: as ``frame``.
         """
-        return self.frame(index).boxes
+        self._require_in_range(index)
+        # Where the ground is may have to be found in the sweep.
+        return self.frame(index).boxes if self.rig.common_frame else self._boxes_alone(index)
+
+    def _boxes_alone(self, index: int) -> Boxes | None:
+        """The boxes of frame ``index``, which is known to be in range, in the LiDAR's own coordinates."""
+        return self._read(index).boxes
 
     def _require_in_range(self, index: int) -> None:
         if not 0 <= index < len(self):

@@ -297,9 +297,8 @@ class NuScenes(Dataset):
             )
         return tuple(cameras)
 
-    def boxes(self, index: int) -> Boxes | None:
+    def _boxes_alone(self, index: int) -> Boxes | None:
         """See ``Dataset``; of the tables."""
-        self._require_in_range(index)
         key = int(self._keys[index])
         return self._boxes(key, self._lidar_pose(int(self._tables.key_lidar[key])))
 

@@ -126,9 +126,8 @@ class Once(Dataset):
         """The sequence."""
         return self._frames[index][0].name
 
-    def boxes(self, index: int) -> Boxes | None:
+    def _boxes_alone(self, index: int) -> Boxes | None:
         """See ``Dataset``; of the sequence's file."""
-        self._require_in_range(index)
         sequence, row = self._frames[index]
         return sequence.boxes(row)
 

@@ -153,9 +153,8 @@ class Waymo(Dataset):
         (number,) = _numbers("LiDAR", (lidar,), LIDARS)
         return self._segment(self.scene(index)).range_image(int(self._times[index]), number, echo)
 
-    def boxes(self, index: int) -> Boxes | None:
+    def _boxes_alone(self, index: int) -> Boxes | None:
         """See ``Dataset``; of the boxes' own file."""
-        self._require_in_range(index)
         segment, time = self._segment(self.scene(index)), int(self._times[index])
         return segment.boxes(time, segment.vehicle_pose(time))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
 def lovasz_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
@@ -26,10 +25,10 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
     """
     if not len(labels):
         return probabilities.sum() * 0.0
-    truth = F.one_hot(labels, probabilities.shape[1]).to(probabilities.dtype)
-    errors, order = (truth - probabilities).abs().sort(dim=0, descending=True)
-    losses = (errors * jaccard_steps(truth.gather(0, order))).sum(dim=0)
-    return losses[truth.any(dim=0)].mean()
+    present = labels.unique()
+    truth = (labels[:, None] == present).to(probabilities.dtype)
+    errors, order = (truth - probabilities[:, present]).abs().sort(dim=0, descending=True)
+    return (errors * jaccard_steps(truth.gather(0, order))).sum(dim=0).mean()
 
 
 def jaccard_steps(hits: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from xmodal_core.datasets import Dataset
-from xmodal_core.errors import DataError
-from xmodal_core.metrics import Protocol, Result
+from xmodal_core.errors import DataError, InputError
+from xmodal_core.metrics import DetectionProtocol, Protocol, Result
 from xmodal_core.tasks.base import Judged, LabelledExample, Task, collate
 from xmodal_core.train.examples import Failure, Skip
 from xmodal_core.train.labelled import FramesToPredict, Unjudged
@@ -56,7 +56,18 @@ class Judging:
         return task.judge(protocol, self.dataset, self.predictions(task), self.split)
 
     def submit(self, task: Task, protocol: Protocol, out: Path) -> None:
-        """Write the submission file or folder ``out`` of ``protocol``; see ``Task.submit``."""
+        """Write the submission file or folder ``out`` of ``protocol``; see ``Task.submit``.
+
+        Raises:
+            InputError: boxes are asked for in the LiDAR's own coordinates, which the frames are not in.
+        """
+        in_sensor = isinstance(protocol, DetectionProtocol) and protocol.coordinates == "sensor"
+        if in_sensor and self.dataset.rig.common_frame:
+            raise InputError(
+                f"'{protocol.name}' takes boxes in the LiDAR's own coordinates, but the model was trained with "
+                "rig.common_frame",
+                "write the submission of a model that was trained without",
+            )
         task.submit(protocol, self.dataset, self.predictions(task), out, self.split)
 
     def predictions(self, task: Task) -> Iterator[Judged]:

@@ -182,8 +182,7 @@ class FinetuneWork(Work):
         self.indices = evenly_spread(len(self.dataset), None)
         kind = plugins.load(plugins.TASK, experiment.task.name)
         self.module = make_task(experiment, told_apart or kind.classes_of(self.dataset, experiment.task.options))
-        greatest = self.dataset.sensor.intensity_max
-        self.beginning = begin(self.module.network, experiment.init, greatest) if fresh else None
+        self.beginning = begin(self.module.network, experiment.init, self.frames.judged) if fresh else None
         self._protocol = self.module.protocol(self.frames.judged)
         self._store: Any = None
 

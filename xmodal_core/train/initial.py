@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xmodal_core import plugins
+from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import InputError, XmodalError
 from xmodal_core.points.base import PointNetwork
 from xmodal_core.train.backbone import Backbone, load_backbone
@@ -66,13 +67,13 @@ def _some(names: tuple[str, ...]) -> str:
     return f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
 
 
-def begin(network: PointNetwork, config: InitConfig, intensity_max: float) -> Beginning | None:
+def begin(network: PointNetwork, config: InitConfig, dataset: Dataset) -> Beginning | None:
     """Give ``network`` the weights that ``config`` names; None where it names none.
 
     Args:
         network: whose tensors are replaced.
         config: the source, and whether it may differ.
-        intensity_max: the greatest intensity of the data as stored, to tell whether it comes in as in pre-training.
+        dataset: what the network is to be fed with, to tell whether it comes in as in pre-training.
 
     Raises:
         DataError: there is no such file, or it is damaged.
@@ -89,7 +90,7 @@ def begin(network: PointNetwork, config: InitConfig, intensity_max: float) -> Be
         loaded=tuple(name for name in own if name in fitting),
         new=tuple(name for name in own if name not in fitting),
         unused=tuple(name for name in backbone.tensors if name not in fitting),
-        mismatches=tuple(mismatches(backbone, network, intensity_max)),
+        mismatches=tuple(mismatches(backbone, network, dataset)),
     )
     if not beginning.loaded:
         raise InputError(
@@ -109,7 +110,7 @@ def begin(network: PointNetwork, config: InitConfig, intensity_max: float) -> Be
     return beginning
 
 
-def mismatches(backbone: Backbone, network: PointNetwork, intensity_max: float) -> Iterator[str]:
+def mismatches(backbone: Backbone, network: PointNetwork, dataset: Dataset) -> Iterator[str]:
     """How ``network`` takes its input otherwise than ``backbone`` did in pre-training, in words."""
     name = plugins.name_of(network)
     if name != backbone.network:
@@ -120,9 +121,16 @@ def mismatches(backbone: Backbone, network: PointNetwork, intensity_max: float) 
         if setting in then and setting in now and then[setting] != now[setting]:
             yield f"{setting} is {_plain(now[setting])}, was {_plain(then[setting])}"
     before = intensity_reach(backbone)
-    reach = network.config.intensity_scale * intensity_max
+    reach = network.config.intensity_scale * dataset.sensor.intensity_max
     if before is not None and "intensity" in network.config.channels and not isclose(before, reach, rel_tol=1e-6):
         yield f"intensity reaches {reach:g} in the network, was {before:g} (intensity_scale)"
+    common = backbone.card.get("settings", {}).get("rig", {}).get("common_frame")
+    if common is not None and common != dataset.rig.common_frame:
+        yield f"rig.common_frame is {_switch(dataset.rig.common_frame)}, was {_switch(common)}"
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
 
 
 def _plain(value: Any) -> str:

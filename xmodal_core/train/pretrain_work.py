@@ -39,8 +39,7 @@ class PretrainWork(Work):
         self.indices = evenly_spread(len(parts.dataset), experiment.train.frames)
         self._parts = parts
         self._memory: Memory | None = None
-        greatest = parts.dataset.sensor.intensity_max
-        self.beginning = begin(parts.method.network, experiment.init, greatest) if fresh else None
+        self.beginning = begin(parts.method.network, experiment.init, parts.dataset) if fresh else None
 
     def get_ready(self, fabric: Fabric, folder: Path) -> None:
         """See ``Work``."""
@@ -57,6 +56,9 @@ class PretrainWork(Work):
     def details(self) -> Iterator[tuple[str, str]]:
         """See ``Work``."""
         yield from super().details()
+        taken = getattr(self.module.teacher, "taken", None)
+        if taken is not None and getattr(self.experiment.teacher.options, "weights_file", None) is not None:
+            yield "weights", taken.line()
         if self._memory is not None:
             where = f"{self._memory.folder}, at most {self.experiment.cache.max_gb:g} GB"
             yield "cache", f"the teacher looks at a picture once; what it saw is kept in {where}"
