@@ -16,6 +16,7 @@ from xmodal_core.config import validate
 from xmodal_core.datasets import open_dataset
 from xmodal_core.errors import InputError
 from xmodal_core.images import load_teacher
+from xmodal_core.images._units import frame_features
 from xmodal_core.methods.base import Method, Outcome
 from xmodal_core.points import load_network
 from xmodal_core.train.batch import Example, collate, make_example
@@ -133,6 +134,18 @@ class TestEveryMethod:
             cast = run(method, examples)
         assert cast.loss.dtype == torch.float32
         assert float(cast.loss.detach()) == pytest.approx(float(plain.loss.detach()), rel=0.1)
+
+    def test_where_it_pools_its_teacher_features_that_are_known_do_instead_of_pictures(
+        self, name: str, examples: list[Example]
+    ) -> None:
+        method = make(name).eval()
+        if not method.pools_teacher:
+            pytest.skip("it needs more of its teacher, or has none")
+        assert method.teacher is not None
+        batch = collate(examples)
+        seen = tuple(frame_features(batch, number, method.teacher) for number in range(len(examples)))
+        known = method(replace(batch, seen=seen, images=batch.images[:0]))
+        assert torch.equal(known.loss, method(batch).loss)
 
     def test_it_asks_for_its_teacher(self, name: str) -> None:
         kind = plugins.load(plugins.METHOD, name)
