@@ -36,10 +36,18 @@ SETTINGS, RUN, LOG, RESULT, FAILED, LOCK = "settings.yaml", "run", "log.txt", "r
 CHECKPOINTED = ("settings.yaml", "run.json")
 """What a run's folder has that can be gone on with."""
 COMMAND = (sys.executable, "-c", "from xmodal_cli.app import main; main()")
+INTERRUPTED = 130
+"""The exit code of a command that was asked to stop and has saved."""
 POLL = 0.5
 """Seconds between looks at the jobs that run."""
 
 State = Literal["done", "failed", "running", "waiting"]
+
+
+class StudyInterruptedError(RunError):
+    """The study was asked to stop; its jobs have saved."""
+
+    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -122,10 +130,6 @@ class Place:
         if code != INTERRUPTED:
             write_json(self.path / FAILED, {"code": code, "reason": _complaint(self.path / LOG, code)})
         return False
-
-
-INTERRUPTED = 130
-"""The exit code of a command that was asked to stop and has saved."""
 
 
 def _last_line(log: Path) -> dict[str, Any] | None:
@@ -250,7 +254,7 @@ class Runner:
         """The state of every job when nothing more can be done, by name.
 
         Raises:
-            RunInterruptedError: ``stop`` said so.
+            StudyInterruptedError: ``stop`` said so.
             InputError: the folder cannot be written.
         """
         states = self._states()
@@ -259,7 +263,9 @@ class Runner:
         try:
             while True:
                 if self.stop():
-                    raise _interrupted()
+                    raise StudyInterruptedError(
+                        "stopped; jobs at work were asked to save", "the same command goes on with them"
+                    )
                 self._start_what_can(states)
                 if not self._running and not self._elsewhere(states):
                     return states
@@ -287,8 +293,8 @@ class Runner:
         return list(wanted.values())
 
     def _elsewhere(self, states: Mapping[str, State]) -> bool:
-        """Whether another process is at a job that one of ours waits for."""
-        return bool(self._missing(states)) and "running" in states.values()
+        """Whether another process is at a job that is wanted."""
+        return any(state == "running" and name not in self._running for name, state in states.items())
 
     def _start_what_can(self, states: dict[str, State]) -> None:
         for job in self._missing(states):
@@ -346,9 +352,3 @@ class Runner:
         while self._running:
             sleep(self.poll)
             self._look()
-
-
-def _interrupted() -> RunError:
-    from xmodal_core.train.sitting import RunInterruptedError
-
-    return RunInterruptedError("stopped; jobs at work were asked to save", "the same command goes on with them")
