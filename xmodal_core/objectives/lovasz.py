@@ -25,10 +25,11 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
     """
     if not len(labels):
         return probabilities.sum() * 0.0
-    present = labels.unique()
+    present = torch.bincount(labels).nonzero()[:, 0]
     truth = (labels[:, None] == present).to(probabilities.dtype)
     errors, order = (truth - probabilities[:, present]).abs().sort(dim=0, descending=True)
-    return (errors * jaccard_steps(truth.gather(0, order))).sum(dim=0).mean()
+    losses: Tensor = (errors * jaccard_steps(truth.gather(0, order))).sum(dim=0)
+    return losses.mean()
 
 
 def jaccard_steps(hits: Tensor) -> Tensor:
