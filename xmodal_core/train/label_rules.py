@@ -67,7 +67,9 @@ def labelled_frames(dataset: Dataset, config: LabelsConfig) -> Labelled:
         return Labelled(indices_of(dataset, named), f"as listed in {Path(config.file).name}")
     if config.frames is not None:
         if config.frames > total:
-            raise InputError(f"asked for {config.frames} labelled frames of {total}", f"choose at most --frames {total}")
+            raise InputError(
+                f"asked for {config.frames} labelled frames of {total}", f"choose at most --frames {total}"
+            )
         begin = 0.0 if config.seed == 0 else np.random.default_rng(config.seed).random()
         spread = np.floor((np.arange(config.frames) + begin) * total / config.frames).astype(np.int64)
         return Labelled(spread, f"{config.frames} frames, evenly spread{_draw(config.seed)}")
