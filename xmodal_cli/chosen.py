@@ -27,12 +27,9 @@ def chosen(
     """
     from xmodal_core.config import CHOICES, origin_of, read_sections, validate
 
-    written = read_sections(config, assignments)[kind.name]
-    name = wanted or str(written.get("name") or default)
-    # Options of another plugin than the one they were written for have no say.
-    ours = str(written.get("name", name)).partition(":")[0] == name.partition(":")[0]
-    values = {key: value for key, value in written.items() if key not in CHOICES and ours}
-    name, values = plugins.with_model(name, values)
+    written = read_sections(config, assignments, {kind.name: wanted} if wanted else None)[kind.name]
+    values = {key: value for key, value in written.items() if key not in CHOICES}
+    name, values = plugins.with_model(wanted or str(written.get("name") or default), values)
     origin = origin_of(config, [text.partition("=")[0] for text in assignments])
     return name, validate(plugins.load(kind, name).Config, values, kind.name, origin)
 

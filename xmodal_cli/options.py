@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +20,10 @@ def with_weights(assignments: list[str] | None, weights: Path | None, teacher: s
     """``assignments`` with the file that ``--weights`` gives, for the ``teacher``, whichever a settings file names."""
     if weights is None:
         return list(assignments or ())
-    named = [] if teacher is None else [f"teacher.name={teacher}"]
-    return [*(assignments or ()), *named, f"teacher.weights_file={weights.expanduser().absolute()}"]
+    given = {"teacher.name": teacher, "teacher.weights_file": str(weights.expanduser().absolute())}
+    # Values are read as YAML, where only quotes keep a path such as 'a: b #1.pth' whole.
+    texts = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items() if value is not None]
+    return [*(assignments or ()), *texts]
 
 
 DatasetName = Annotated[

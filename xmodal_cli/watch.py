@@ -100,7 +100,9 @@ def describe(header: Header) -> Iterator[tuple[str, str]]:
         f"{header.head_parameters:,} more in heads)"
     )
     if isinstance(experiment, Pretraining):
-        yield "what", f"method {experiment.method.name}, {network}, teacher {experiment.teacher.name}"
+        model = getattr(experiment.teacher.options, "model", "")
+        teacher = f"{experiment.teacher.name}:{model}" if model else experiment.teacher.name
+        yield "what", f"method {experiment.method.name}, {network}, teacher {teacher}"
     elif isinstance(experiment, Finetuning):
         frozen = ", which stays as it is" if experiment.train.freeze else ""
         yield "what", f"task {experiment.task.name}, {network}{frozen}"

@@ -6,7 +6,7 @@ and a line of plain words. ``resolve`` lays a YAML file and ``--set a.b=value`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -48,6 +48,8 @@ fine-tuning has some."""
 CHOICES = ("name", "root")
 """Keys of a section that are no options of its plugin: they say which plugin, and where its files are."""
 PLUGIN_SECTIONS = ("dataset", "teacher", "network", "method", "task")
+ONE_PLUGINS_OPTIONS = ("teacher", "network", "method", "task")
+"""Those whose options mean nothing to another plugin, or something else; data sets share theirs."""
 
 
 def setting(
@@ -138,13 +140,20 @@ def resolve(kind: type[S], file: Path | None = None, assignments: Sequence[str] 
     return validate(kind, part, section, origin)
 
 
-def read_sections(file: Path | None = None, assignments: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+def read_sections(
+    file: Path | None = None, assignments: Sequence[str] = (), named: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
     """An experiment's settings as they are written, not yet validated: each of ``SECTIONS``, empty where absent.
+
+    Args:
+        file, assignments: see ``resolve``.
+        named: plugins that were chosen by other means, by section, e.g. with ``--teacher``. Where they or the
+            ``assignments`` name another plugin than the file, the file's options of that one have no say.
 
     Raises:
         InputError: the file is missing or not YAML, or there is no such section.
     """
-    tree = _lay_over(file, assignments)
+    tree = _lay_over(file, assignments, named)
     for name, part in tree.items():
         if name not in SECTIONS:
             origin = origin_of(file, [text.partition("=")[0] for text in assignments])
@@ -156,11 +165,24 @@ def read_sections(file: Path | None = None, assignments: Sequence[str] = ()) -> 
     return {name: dict(tree.get(name) or {}) for name in SECTIONS}
 
 
-def _lay_over(file: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
+def _lay_over(file: Path | None, assignments: Sequence[str], named: Mapping[str, str] | None = None) -> dict[str, Any]:
     tree = _read_yaml(file) if file is not None else {}
+    given: dict[str, Any] = {}
+    for text in assignments:
+        _assign(given, text)
+    for section in ONE_PLUGINS_OPTIONS:
+        part, ours = tree.get(section), given.get(section)
+        name = (named or {}).get(section) or (ours.get("name") if isinstance(ours, dict) else None)
+        if name and isinstance(part, dict) and part.get("name") and _plugin(part["name"]) != _plugin(name):
+            tree[section] = {"name": part["name"]}
     for text in assignments:
         _assign(tree, text)
     return tree
+
+
+def _plugin(name: object) -> str:
+    """``timm:resnet18`` is ``timm`` with an option."""
+    return str(name).partition(":")[0]
 
 
 def origin_of(file: Path | None, assigned: Iterable[str]) -> Origin:

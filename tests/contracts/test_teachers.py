@@ -67,22 +67,15 @@ class TestEveryTeacher:
         for name, value in teacher.state_dict().items():
             assert torch.equal(value, before[name]), name
 
-    def test_it_gives_the_same_every_time(self, name: str, teacher: Teacher) -> None:
+    def test_it_gives_the_same_every_time_and_leaves_the_random_state_alone(self, name: str, teacher: Teacher) -> None:
         images = pictures(1, 64, 64)
         torch.manual_seed(123)
-        again = load(name)
         state = torch.random.get_rng_state()
+        again = load(name)
         for first, second, third in zip(teacher(images), teacher(images), again(images), strict=True):
             assert torch.equal(first, second)
             assert torch.equal(first, third)
         assert torch.equal(state, torch.random.get_rng_state())
-
-    def test_loading_leaves_the_random_state_alone(self, name: str) -> None:
-        torch.manual_seed(7)
-        wanted = torch.rand(3)
-        torch.manual_seed(7)
-        load(name)
-        assert torch.equal(torch.rand(3), wanted)
 
     def test_a_batch_gives_what_its_pictures_give(self, teacher: Teacher) -> None:
         images = pictures(3, 64, 96)
@@ -96,7 +89,7 @@ class TestEveryTeacher:
         one, other = teacher(pictures(2, 64, 64))[-1]
         assert float((one - other).abs().max()) > 1e-3 * float(one.abs().max())
 
-    @pytest.mark.parametrize("wanted", [[16], [8, 4], [2, 32], [4, 4, 8]])
+    @pytest.mark.parametrize("wanted", [[8, 4, 4], [2, 32]])
     def test_strides_are_chosen(self, name: str, teacher: Teacher, wanted: list[int]) -> None:
         if "strides" not in type(teacher).Config.model_fields or len(teacher.strides) == 1:
             pytest.skip("it has nothing to choose from")
@@ -114,7 +107,7 @@ class TestEveryTeacher:
     def test_strides_that_do_not_exist_are_refused(self, name: str, teacher: Teacher) -> None:
         if "strides" not in type(teacher).Config.model_fields:
             pytest.skip("it has no such setting")
-        for wanted in ([], [3], [64])[name == "timm" :]:  # there none means those that the network has
+        for wanted in ([], [3])[name == "timm" :]:  # there none means those that the network has
             with pytest.raises(InputError, match=r"teacher\.strides"):
                 load(name, strides=wanted)
 

@@ -245,3 +245,14 @@ def test_settings_cannot_be_changed_and_bad_defaults_are_found_at_once() -> None
 
     with pytest.raises(ValueError, match="less than or equal to 1"):
         Bad()
+
+
+def test_options_of_another_plugin_than_the_one_named_have_no_say(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("teacher: {name: resnet50, weights: imagenet}\ndataset: {name: kitti_raw, split: val}\n")
+    assert read_sections(file)["teacher"] == {"name": "resnet50", "weights": "imagenet"}
+    assert read_sections(file, (), {"teacher": "resnet50"})["teacher"]["weights"] == "imagenet"
+    other = read_sections(file, ["teacher.strides=[4]"], {"teacher": "timm:resnet18", "dataset": "nuscenes"})
+    assert other["teacher"] == {"name": "resnet50", "strides": [4]}
+    assert other["dataset"]["split"] == "val"
+    assert read_sections(file, ["teacher.name=swin_tiny"])["teacher"] == {"name": "swin_tiny"}

@@ -2,8 +2,9 @@
 
 Their files (facebookresearch/dinov2) hold plain names. timm has no ``mask_token``, calls the registers ``reg_token``,
 and where there are registers keeps no position of the class token: it is added to the token itself, which is the same.
-Positions are stretched to each picture's size by timm, bicubic and with antialiasing; the authors do so for networks
-with registers, and without antialiasing for the others.
+Positions are stretched to each picture's size by timm, bicubic and with antialiasing. The authors do so for networks
+with registers; for the others they leave antialiasing out and stretch by (cells + 0.1) / 37 (hub/backbones.py, and
+``interpolate_pos_encoding`` of models/vision_transformer.py).
 """
 
 from __future__ import annotations

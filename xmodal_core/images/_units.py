@@ -66,9 +66,7 @@ def look(view: View, teacher: Teacher) -> list[Tensor]:
 def read_units(maps: list[Tensor], teacher: Teacher, view: View) -> Tensor:
     """(U, teacher.width) float32: all levels of ``maps``, pooled over the units of ``view``."""
     levels = zip(maps, teacher.strides, strict=True)
-    read = [
-        pool_map(level.float(), stride, view.pooling, view.pixel_image, view.pixel_uv) for level, stride in levels
-    ]
+    read = [pool_map(level.float(), stride, view.pooling, view.pixel_image, view.pixel_uv) for level, stride in levels]
     return torch.cat(read, dim=1)
 
 

@@ -1,9 +1,10 @@
 """Swin-T of EsViT (the paper's other teacher), of ImageNet, or random.
 
-EsViT's file holds ``teacher`` and ``student`` (microsoft/esvit:main_esvit.py), with ``module.`` and perhaps
-``backbone.`` before each name; microsoft/Swin-Transformer's holds ``model``. Both keep the merging of patches at the
-end of the stage before, where timm has it at the start of the next, and the index of relative positions and the masks
-of shifted windows, which follow from the window's size alone.
+EsViT's file holds ``teacher`` and ``student`` (microsoft/esvit:main_esvit.py), the student's names with ``module.``
+before them, and the teacher's too where its heads have batch norms; microsoft/Swin-Transformer's holds ``model``. Both
+(models/swin_transformer.py) keep the merging of patches at the end of the stage before, where timm has it at the start
+of the next; the four patches are merged in the same order. Both keep the index of relative positions, the latter also
+the masks of shifted windows, which follow from the window's size alone.
 """
 
 from __future__ import annotations

@@ -1,20 +1,29 @@
-"""Any network of timm with intermediate maps: timm:NAME, such as timm:resnet18 or timm:vit_small_patch16_dinov3."""
+"""Any network of timm with intermediate maps: timm:NAME, such as timm:resnet18 or timm:vit_small_patch16_dinov3.
+
+Weights that timm knows are downloaded once into the same folder as those of other teachers, unless Hugging Face's own
+cache has them; timm brings them into its names.
+"""
 
 from __future__ import annotations
 
+import pickle
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import timm
 import torch
+from huggingface_hub import hf_hub_url, try_to_load_from_cache
 from pydantic import field_validator
+from safetensors import SafetensorError
 
+from xmodal_core.cache import cache_folder
 from xmodal_core.config import setting
-from xmodal_core.errors import InputError, RunError
+from xmodal_core.errors import DataError, InputError
+from xmodal_core.images._download import fetch
 from xmodal_core.images._timm import Stride, TimmConfig, TimmTeacher, build
 from xmodal_core.images._weights import fill, named_tensors, read_checkpoint
-from xmodal_core.images.base import TeacherConfig
+from xmodal_core.images.base import OnProgress, TeacherConfig
 
 FLEXIBLE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 """What lets a network take pictures of any size; families name it differently, and most need nothing."""
@@ -28,7 +37,7 @@ class TimmModelConfig(TimmConfig):
         (), "strides of the feature maps; empty: those of 4, 8 and 16 that the network has, else its finest"
     )
     weights: Literal["pretrained", "random"] = setting(
-        "pretrained", "timm's, which it downloads once into Hugging Face's cache, or random ones drawn from the seed"
+        "pretrained", "those that timm knows, downloaded once, or random ones drawn from the seed"
     )
     weights_file: Path | None = setting(None, "file of tensors by timm's names to take the weights from instead")
 
@@ -51,14 +60,16 @@ class TimmModel(TimmTeacher):
     normalisation.
 
     Raises:
-        InputError: it gives no intermediate maps, takes pictures of one size alone, or has none of a stride.
+        InputError: it gives no intermediate maps, takes pictures of one size alone, or has none of a stride; timm
+            knows no weights of it.
+        DataError: the file of its weights is another network's or damaged.
     """
 
     Config: ClassVar[type[TeacherConfig]] = TimmModelConfig
 
     def __init__(self, config: TimmModelConfig) -> None:
         pretrained = config.weights == "pretrained" and config.weights_file is None
-        network = _flexible(config, pretrained)
+        network = _flexible(config, weights_of(config.model) if pretrained else None)
         if not (hasattr(network, "forward_intermediates") and hasattr(network, "prune_intermediate_layers")):
             raise InputError(
                 f"timm's '{config.model}' gives no intermediate maps", "choose another, e.g. timm:resnet18"
@@ -76,6 +87,12 @@ class TimmModel(TimmTeacher):
         super().__init__(config, network, mean, std, taken=taken, strides=wanted, norm=len(has) == 1, multiple=max(has))
         self._try(config.model)
 
+    @classmethod
+    def prepare(cls, config: TeacherConfig, on_progress: OnProgress | None = None) -> None:
+        assert isinstance(config, TimmModelConfig)
+        if config.weights == "pretrained" and config.weights_file is None:
+            weights_of(config.model, on_progress)
+
     def _try(self, model: str) -> None:
         """Whether pictures of any size can go through."""
         side = self.multiple
@@ -86,7 +103,7 @@ class TimmModel(TimmTeacher):
             raise InputError(
                 f"timm's '{model}' does not take pictures of any size: {reason}",
                 "choose a network without fixed windows, e.g. timm:resnet18",
-            ) from None
+            ) from error
 
 
 def _heads(network: Any) -> tuple[str, ...]:
@@ -96,28 +113,62 @@ def _heads(network: Any) -> tuple[str, ...]:
     return tuple(f"{name}." for name in names)
 
 
-def _flexible(config: TimmModelConfig, pretrained: bool) -> Any:
-    """The network, taking pictures of any size where it can.
+def _flexible(config: TimmModelConfig, file: Path | None) -> Any:
+    """The network, taking pictures of any size where it can, with the weights in ``file``, or else random ones.
 
     Raises:
-        RunError: its weights cannot be had.
+        DataError: the file is another network's or damaged.
     """
-    for options in FLEXIBLE:
-        try:
-            return build(config.model, config.seed, pretrained=pretrained, num_classes=0, **options)
-        except TypeError:  # noqa: PERF203
-            if not options:
-                raise
-        except Exception as error:  # of many kinds, of timm, Hugging Face and what they fetch with
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(
-                f"cannot have timm's weights of '{config.model}': {reason}", _by_hand(config.model)
-            ) from None
-    raise AssertionError(FLEXIBLE)
+    built = (_built(config, file, options) for options in FLEXIBLE)
+    return next(network for network in built if network is not None)
 
 
-def _by_hand(model: str) -> str:
+def _built(config: TimmModelConfig, file: Path | None, options: dict[str, Any]) -> Any:
+    """The network; None where its family has no such ``options``."""
+    # A file by timm's names, whatever the weights were in where they come from.
+    overlay = {"file": str(file), "custom_load": False}
+    weights: dict[str, Any] = {} if file is None else {"pretrained": True, "pretrained_cfg_overlay": overlay}
+    try:
+        return build(config.model, config.seed, num_classes=0, **weights, **options)
+    except TypeError as error:
+        if any(option in str(error) for option in options):
+            return None
+        raise
+    except (RuntimeError, KeyError, OSError, SafetensorError, pickle.UnpicklingError) as error:
+        if file is None:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{file} does not hold timm's weights of '{config.model}': {reason}",
+            "delete it, so that it is downloaded again; or give another with --weights FILE",
+        ) from error
+
+
+def weights_of(model: str, on_progress: OnProgress | None = None) -> Path:
+    """The file of the weights that timm knows of ``model``: in Hugging Face's cache if it is there, else in ours,
+    downloaded where it is not.
+
+    Raises:
+        InputError: timm knows none.
+        RunError: it cannot be downloaded.
+    """
     known = timm.get_pretrained_cfg(model)
-    hub = known.hf_hub_id if known is not None else None
-    fetched = f"download https://huggingface.co/{hub}/resolve/main/model.safetensors and " if hub else ""
-    return f"{fetched}give a file with --weights FILE, or choose --set teacher.weights=random"
+    if known is not None and known.hf_hub_id:
+        return _from_hub(known.hf_hub_id, known.hf_hub_filename or "model.safetensors", on_progress)
+    if known is not None and known.url:
+        return fetch(known.url, cache_folder("weights"), "", on_progress)
+    raise InputError(
+        f"timm knows no weights of '{model}'", "name others of its tags, or choose --set teacher.weights=random"
+    )
+
+
+def _from_hub(hub_id: str, filename: str, on_progress: OnProgress | None) -> Path:
+    repository, _, revision = hub_id.partition("@")
+    cached = try_to_load_from_cache(repository, filename, revision=revision or None)
+    if isinstance(cached, str):
+        return Path(cached)
+    # Files of all repositories have the same few names.
+    name = f"{hub_id.replace('/', '_')}_{filename}"
+    return fetch(
+        hf_hub_url(repository, filename, revision=revision or None), cache_folder("weights"), "", on_progress, name
+    )

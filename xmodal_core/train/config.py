@@ -318,8 +318,9 @@ def read_written(
     """
     if file is not None and not file.exists():
         file = recipes().get(str(file), file)
-    sections = read_sections(file, assignments)
     given = {path: value for path, value in (options or {}).items() if value is not None}
+    named = {path.removesuffix(".name"): str(value) for path, value in given.items() if path.endswith(".name")}
+    sections = read_sections(file, assignments, named)
     for path, value in given.items():
         section, _, name = path.partition(".")
         sections[section][name] = value

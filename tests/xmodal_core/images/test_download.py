@@ -70,7 +70,9 @@ def test_a_download_that_breaks_off_is_refused_and_nothing_is_kept(shop: Any, ur
 
 
 def test_what_is_not_there_is_named_with_what_to_do(shop: Any, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"cannot download .*/none\.pth .*: HTTP 404.*put it at .*/none\.pth.*--weights FILE"):
+    with pytest.raises(
+        RunError, match=r"cannot download .*/none\.pth .*: HTTP 404.*put it at .*/none\.pth.*--weights FILE"
+    ):
         fetch(f"{shop.address}/none.pth", tmp_path)
     assert left_in(tmp_path) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ def encoder(side: str) -> dict[str, Tensor]:
     return tensors
 
 
+def hollow(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Zeros of the same shapes, which take no room in memory or in a file."""
+    return {name: torch.zeros((), dtype=value.dtype).expand(value.shape) for name, value in state.items()}
+
+
 def mocov3() -> dict[str, Any]:
     """A checkpoint laid out as facebookresearch/moco-v3 writes it, its projectors and predictor narrower."""
     state = {f"module.base_encoder.{name}": value for name, value in encoder("base").items()}
@@ -50,8 +56,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def maps_of(tensors: dict[str, Tensor]) -> list[Tensor]:
     """Layers 1 to 3 of the whole network on ``IMAGES``, normalised with ImageNet's statistics."""
-    network = timm.create_model("resnet50", features_only=True, out_indices=(1, 2, 3)).eval()
-    network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("layer4")})
+    with torch.device("meta"):
+        network = timm.create_model("resnet50", features_only=True, out_indices=(1, 2, 3)).eval()
+    needed = {name: value for name, value in tensors.items() if not name.startswith("layer4")}
+    network.load_state_dict(needed, assign=True)
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
     with torch.no_grad():
         levels: list[Tensor] = network((IMAGES - mean) / std)
@@ -94,7 +102,8 @@ def test_dinos_teacher_is_taken_unless_the_student_is_asked_for(tmp_path: Path, 
     """With the options, which are no tensors, and the optimiser beside them."""
 
     def network(of: str) -> dict[str, Tensor]:
-        named = {f"module.backbone.{name}": value for name, value in encoder(of).items()}
+        state = encoder(of) if of == side else hollow(encoder(of))
+        named = {f"module.backbone.{name}": value for name, value in state.items()}
         return {
             **named,
             "module.head.mlp.0.weight": torch.zeros(4, 2048),
@@ -110,14 +119,15 @@ def test_dinos_teacher_is_taken_unless_the_student_is_asked_for(tmp_path: Path, 
     assert len(teacher.taken.left_out) == 2
 
 
-@pytest.mark.parametrize(("output_stride", "replaced"), [(4, (1, 1, 1)), (8, (0, 1, 1)), (16, (0, 0, 1))])
-def test_a_dilated_network_is_torchvisions(output_stride: int, replaced: tuple[int, ...], tmp_path: Path) -> None:
-    torch.save(encoder("base"), tmp_path / "plain.pth")
-    settings = {"weights_file": tmp_path / "plain.pth", "strides": [output_stride], "output_stride": output_stride}
+@pytest.mark.parametrize(("output_stride", "replaced"), [(4, (1, 1, 1)), (16, (0, 0, 1))])
+def test_a_dilated_network_is_torchvisions(output_stride: int, replaced: tuple[int, ...]) -> None:
+    settings = {"weights": "random", "strides": [output_stride], "output_stride": output_stride}
     teacher = load_teacher("resnet50", settings)
     assert teacher.channels == (2048,)
-    peer = torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[bool(each) for each in replaced])
-    peer.load_state_dict(encoder("base"), strict=False)
+    with torch.device("meta"):
+        peer = torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[bool(each) for each in replaced])
+    state = {name.removeprefix("network."): value for name, value in teacher.state_dict().items()}
+    peer.load_state_dict(state, strict=False, assign=True)
     body = torch.nn.Sequential(*list(peer.eval().children())[:-2])
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
     with torch.no_grad():
@@ -128,6 +138,7 @@ def test_a_dilated_network_is_torchvisions(output_stride: int, replaced: tuple[i
 def damaged(what: str) -> Any:
     whole = mocov3()
     state: dict[str, Any] = whole["state_dict"]
+    state.update(hollow(state))
     if what == "one missing":
         del state["module.base_encoder.layer3.2.bn1.weight"]
     elif what == "deeper":
@@ -137,7 +148,7 @@ def damaged(what: str) -> Any:
     elif what == "a transformer":
         whole["state_dict"] = {"module.base_encoder.cls_token": torch.zeros(1, 1, 384)}
     elif what == "an unknown prefix":
-        whole["state_dict"] = {f"module.encoder_z.{name}": value for name, value in encoder("base").items()}
+        whole["state_dict"] = {f"module.encoder_z.{name}": value for name, value in hollow(encoder("base")).items()}
     elif what == "no tensors":
         whole["state_dict"] = "gone"
     return whole
@@ -183,18 +194,20 @@ def test_a_given_checksum_is_checked(checkpoint: Path) -> None:
 
 
 def test_mocov3_is_downloaded_once_and_checked_from_then_on(
-    checkpoint: Path, shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XMODAL_CACHE", str(tmp_path))
+    checkpoint = tmp_path / "published.pth.tar"
+    torch.save({"state_dict": hollow(mocov3()["state_dict"])}, checkpoint)
     monkeypatch.setattr(resnet50, "MOCOV3", shop.address + "/moco-v3/r-50-{epochs}ep/r-50-{epochs}ep.pth.tar")
     shop.files["/moco-v3/r-50-100ep/r-50-100ep.pth.tar"] = checkpoint.read_bytes()
     told: list[tuple[int, int]] = []
     teacher = load_teacher("resnet50", {"mocov3_epochs": 100}, lambda done, total: told.append((done, total)))
     assert told[-1] == (checkpoint.stat().st_size,) * 2
-    assert torch.equal(teacher.state_dict()["network.conv1.weight"], encoder("base")["conv1.weight"])
-    load_teacher("resnet50", {"mocov3_epochs": 100})
+    assert not teacher.state_dict()["network.conv1.weight"].any()
+    file = resnet50.weights_of(resnet50.ResNet50Config(mocov3_epochs=100))
+    assert file == cache_folder("weights") / "r-50-100ep.pth.tar"
     assert shop.asked == ["/moco-v3/r-50-100ep/r-50-100ep.pth.tar"]
-    file = cache_folder("weights") / "r-50-100ep.pth.tar"
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError, match=rf"{file}.*SHA-256.*delete it"):
         load_teacher("resnet50", {"mocov3_epochs": 100})

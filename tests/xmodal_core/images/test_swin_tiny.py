@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -39,50 +40,48 @@ def authors(seed: int, prefix: str) -> dict[str, Tensor]:
     return named
 
 
-def esvit() -> dict[str, object]:
-    heads = {"module.head.mlp.0.weight": torch.zeros(8, 768), "module.head_dense.mlp.0.weight": torch.zeros(8, 768)}
-    return {
-        "student": {**authors(1, "module."), **heads},
-        "teacher": {**authors(2, "module."), **heads},
-        "optimizer": {},
-        "epoch": 300,
-        "args": Namespace(arch="swin_tiny"),
-    }
+def esvit(wanted: str) -> dict[str, object]:
+    """Both encoders with their heads; all but the one that is ``wanted`` are zeros, which take no room."""
+    heads = {"head.mlp.0.weight": torch.zeros(8, 768), "head_dense.mlp.0.weight": torch.zeros(8, 768)}
+    state = {"teacher": {**authors(2, ""), **heads}, "student": {**authors(2, "module.")}}
+    state["student"] |= {f"module.{name}": value for name, value in heads.items()}
+    other = "student" if wanted == "teacher" else "teacher"
+    state[other] = {name: torch.zeros(()).expand(value.shape) for name, value in state[other].items()}
+    return {**state, "optimizer": {}, "epoch": 300, "args": Namespace(arch="swin_tiny")}
+
+
+def imagenet() -> dict[str, object]:
+    return {"model": {**authors(2, ""), "head.weight": torch.zeros(1000, 768), "head.bias": torch.zeros(1000)}}
 
 
 @pytest.mark.parametrize(
-    ("whole", "settings", "seed"),
+    ("make", "settings", "left_out"),
     [
-        (esvit(), {}, 2),
-        (esvit(), {"encoder": "student"}, 1),
-        ({"teacher": authors(3, "module.backbone.")}, {}, 3),
-        ({"model": {**authors(2, ""), "head.weight": torch.zeros(1000, 768)}}, {"weights": "imagenet"}, 2),
-        (network(2).state_dict(), {"weights": "imagenet"}, 2),
+        (lambda: esvit("teacher"), {}, 12 + 5 + 2),
+        (lambda: esvit("student"), {"encoder": "student"}, 12 + 5 + 2),
+        (imagenet, {"weights": "imagenet"}, 12 + 5 + 2),
+        (lambda: network(2).state_dict(), {"weights": "imagenet"}, 0),
     ],
-    ids=["teacher", "student", "backbone", "imagenet", "timm"],
+    ids=["teacher", "student", "imagenet", "timm"],
 )
-def test_every_layout_gives_timms_maps(tmp_path: Path, whole: object, settings: dict[str, object], seed: int) -> None:
-    torch.save(whole, tmp_path / "swin.pth")
+def test_every_layout_gives_timms_maps(
+    tmp_path: Path, make: Callable[[], object], settings: dict[str, object], left_out: int
+) -> None:
+    torch.save(make(), tmp_path / "swin.pth")
     teacher = load_teacher("swin_tiny", {**settings, "weights_file": tmp_path / "swin.pth", "strides": [4, 8, 16, 32]})
     assert teacher.channels == (96, 192, 384, 768)
+    assert teacher.taken is not None
+    assert (teacher.taken.taken, len(teacher.taken.left_out)) == (len(network(2).state_dict()), left_out)
     images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
     with torch.no_grad():
-        wanted = network(seed).forward_intermediates((images - mean) / std, intermediates_only=True)
+        wanted = network(2).forward_intermediates((images - mean) / std, intermediates_only=True)
     for found, level in zip(teacher(images), wanted, strict=True):
         torch.testing.assert_close(found, level, atol=1e-5, rtol=1e-4)
 
 
-def test_what_was_left_out_is_told(tmp_path: Path) -> None:
-    torch.save(esvit(), tmp_path / "swin.pth")
-    teacher = load_teacher("swin_tiny", {"weights_file": tmp_path / "swin.pth"})
-    assert teacher.taken is not None
-    assert teacher.taken.taken == len(network(2).state_dict())
-    assert len(teacher.taken.left_out) == 12 + 5 + 2
-
-
 def test_another_networks_file_is_refused(tmp_path: Path) -> None:
-    whole = {"model": authors(2, "")}
+    whole = {"model": {name: torch.zeros(()).expand(value.shape) for name, value in authors(2, "").items()}}
     del whole["model"]["layers.2.downsample.norm.bias"]
     torch.save(whole, tmp_path / "less.pth")
     with pytest.raises(DataError, match=r"less\.pth belongs to another.*1 missing \(layers\.3\.downsample\.norm\.bias"):
