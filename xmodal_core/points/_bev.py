@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xmodal_core.config import setting
+from xmodal_core.points._stages import DENSE, READ, stage
 from xmodal_core.points.base import BevGrid, NetworkSettings, PointNetwork
 
 NORM_EPS = 1e-3
@@ -101,6 +102,7 @@ class BevNetwork(PointNetwork):
         nx, ny = (side // config.map_stride for side in config.cells)
         self.bev_grid = BevGrid(config.range[:2], config.cell * config.map_stride, nx, ny, self.width)
 
+    @stage(DENSE)
     def to_map(self, canvas: Tensor) -> Tensor:
         """(B,width,ny,nx) what the levels and the neck make of ``canvas`` (B,F,rows,columns)."""
         parts = []
@@ -109,6 +111,7 @@ class BevNetwork(PointNetwork):
             parts.append(up(canvas))
         return torch.cat(parts, dim=1)
 
+    @stage(READ)
     def read(self, bev: Tensor, points: Tensor, inside: Tensor, offsets: Tensor) -> Tensor:
         """(N,width): the map at each point, between cell centres bilinearly, at its border as the nearest cell.
 

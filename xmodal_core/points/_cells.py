@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xmodal_core.points._stages import READ, VOXELISE, stage
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -35,6 +37,7 @@ class Cells:
     def __len__(self) -> int:
         return len(self.count)
 
+    @stage(VOXELISE)
     def mean(self, values: Tensor) -> Tensor:
         """(V,C) means of ``values`` (P,C), which are in the order of ``point``."""
         total: Tensor = torch.segment_reduce(values, "sum", lengths=self.count, unsafe=True)
@@ -56,6 +59,7 @@ class Cells:
         first = self.count.cumsum(0) - self.count
         return torch.arange(len(self.cell), device=self.cell.device) - first[self.cell]
 
+    @stage(VOXELISE)
     def limited(self, per_cell: int | None, most: int | None) -> Cells:
         """What is left within limits, first come, first served in the order of the points: spconv's ``PointToVoxel``.
 
@@ -77,6 +81,7 @@ class Cells:
         count = self.count[kept] if per_cell is None else self.count[kept].clamp(max=per_cell)
         return Cells(self.index[kept], self.point[taken], number[self.cell[taken]], count, self.points)
 
+    @stage(VOXELISE)
     def slots(self, values: Tensor, size: int) -> Tensor:
         """(V,size,C): ``values`` (P,C), which are in the order of ``point``, cell by cell; zeros in slots left over.
 
@@ -85,6 +90,7 @@ class Cells:
         empty = values.new_zeros(len(self) * size, values.shape[1])
         return empty.index_copy(0, self.cell * size + self.slot, values).view(len(self), size, -1)
 
+    @stage(READ)
     def to_points(self, values: Tensor) -> Tensor:
         """(N,C): to every point the row of its cell in ``values`` (V,C); zeros to points outside the grid."""
         return values.new_zeros(self.points, values.shape[1]).index_copy(0, self.point, self.spread(values))
@@ -104,6 +110,7 @@ class _Spread(torch.autograd.Function):
         return torch.segment_reduce(gradients[0].contiguous(), "sum", lengths=count, unsafe=True), None, None
 
 
+@stage(VOXELISE)
 def on_grid(points: Tensor, low: Sequence[float], size: Sequence[float], shape: Sequence[int]) -> tuple[Tensor, Tensor]:
     """On which cell of a grid each point is, and whether it is on the grid at all.
 
@@ -124,6 +131,7 @@ def on_grid(points: Tensor, low: Sequence[float], size: Sequence[float], shape: 
     return torch.where(inside[:, None], place, 0.0).long(), inside
 
 
+@stage(VOXELISE)
 def find_cells(place: Tensor, inside: Tensor, offsets: Tensor, shape: tuple[int, int, int]) -> Cells:
     """Group points by frame and grid cell.
 

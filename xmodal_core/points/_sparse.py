@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from xmodal_core.errors import InputError
+from xmodal_core.points._stages import CONVOLUTIONS, VOXELISE, stage
 
 with warnings.catch_warnings():
     # spconv 2.3 decorates its functions in a way that torch 2.4 and later call deprecated.
@@ -75,6 +76,7 @@ class Voxels:
         parts = zip(self.parts, self.firsts, strict=True)
         return torch.cat([part.indices + part.indices.new_tensor([first, 0, 0, 0]) for part, first in parts])
 
+    @stage(CONVOLUTIONS)
     def convolved(self, convolution: nn.Module) -> Voxels:
         """What ``convolution``, one of spconv's, makes of them."""
         parts = tuple(convolution(part) for part in self.parts)
@@ -90,6 +92,7 @@ class Voxels:
         return Voxels(features, parts, self.firsts)
 
 
+@stage(VOXELISE)
 def voxels_of(features: Tensor, index: Tensor, shape: tuple[int, int, int], frames: int, stride: int) -> Voxels:
     """The voxels with ``features`` (V,C), at least one.
 
@@ -108,6 +111,7 @@ def voxels_of(features: Tensor, index: Tensor, shape: tuple[int, int, int], fram
     return split_frames(features, index, shape, frames)
 
 
+@stage(VOXELISE)
 def split_frames(features: Tensor, index: Tensor, shape: tuple[int, int, int], frames: int) -> Voxels:
     """The voxels with ``features`` (V,C), at least one, in as few parts as spconv can take.
 

@@ -12,6 +12,7 @@ from xmodal_core.config import setting
 from xmodal_core.points._bev import NORM_EPS, BevNetwork, BevSettings
 from xmodal_core.points._cells import Cells, find_cells, on_grid
 from xmodal_core.points._norm import BatchNorm
+from xmodal_core.points._stages import LAYERS, VOXELISE, stage
 from xmodal_core.points.base import PointFeatures
 
 
@@ -260,6 +261,7 @@ class Pillars(BevNetwork):
         most = None if config.max_pillars is None else config.max_pillars[0 if self.training else 1]
         return find_cells(place, inside, offsets, shape).limited(config.points_per_pillar, most), inside
 
+    @stage(VOXELISE)
     def _point_inputs(self, points: Tensor, channels: Tensor, cells: Cells) -> Tensor:
         """(P,point_width) what points are fed with, in the order of ``cells.point``."""
         points, channels = points[cells.point], channels[cells.point]
@@ -273,6 +275,7 @@ class Pillars(BevNetwork):
         size = like.new_tensor([self.config.pillar_size, self.config.pillar_size, high[2] - low[2]])
         return (cells.index[:, 1:].to(like.dtype) + 0.5) * size + like.new_tensor(low)
 
+    @stage(LAYERS)
     def _dynamic(self, features: Tensor, cells: Cells) -> Tensor:
         """(V,F) one feature a pillar, of all its points."""
         for number, layer in enumerate(self.pillar_layers, start=1):
@@ -282,6 +285,7 @@ class Pillars(BevNetwork):
                 features = torch.cat([features, cells.spread(highest)], dim=1)
         return highest
 
+    @stage(LAYERS)
     def _hard(self, features: Tensor, cells: Cells) -> Tensor:
         """(V,F) one feature a pillar, of ``points_per_pillar`` slots, full or not."""
         assert self.config.points_per_pillar is not None
@@ -294,6 +298,7 @@ class Pillars(BevNetwork):
         pillars: Tensor = highest[:, 0]
         return pillars
 
+    @stage(VOXELISE)
     def _scatter(self, pillars: Tensor, cells: Cells, frames: int) -> Tensor:
         """(B,F,ny,nx) with the pillars at their places and zeros elsewhere."""
         nx, ny = self.config.cells

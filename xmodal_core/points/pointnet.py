@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
-from torch.profiler import record_function
 
 from xmodal_core.config import setting
 from xmodal_core.points._neighbours import (
@@ -21,6 +20,7 @@ from xmodal_core.points._neighbours import (
     three_nearest,
 )
 from xmodal_core.points._norm import BatchNorm
+from xmodal_core.points._stages import GROUPING, LAYERS, SAMPLING, stage
 from xmodal_core.points.base import NetworkSettings, PointFeatures, PointNetwork
 
 Widths = tuple[int, ...]
@@ -149,6 +149,7 @@ class PointNet(PointNetwork):
         found = self._all_levels(everything, channels[rows])
         return PointFeatures(features.to(found.dtype).index_copy(0, rows, found), None)
 
+    @stage(SAMPLING)
     def _in_range(self, points: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of the points within the range, in the order of their lots, and the offsets of those."""
         low, high = points.new_tensor(self.config.range[:3]), points.new_tensor(self.config.range[3:])
@@ -160,11 +161,11 @@ class PointNet(PointNetwork):
 
     def _all_levels(self, everything: Cloud, channels: Tensor) -> Tensor:
         """(N,width) features of all points, from the drawn ones down to the fewest centres and back."""
-        with record_function("sampling"):
+        with stage(SAMPLING):
             drawn, offsets = self._draw(everything)
         clouds, features, reaches = [everything.rows(drawn, offsets)], [channels[drawn]], []
         for level in range(len(self.levels)):
-            with record_function("sampling"):
+            with stage(SAMPLING):
                 sampled = farthest_points(clouds[-1], self.config.centres[level])
             centres = clouds[-1].rows(sampled.rows, sampled.offsets)
             features.append(self._neighbourhoods(level, clouds[-1], centres, features[-1]))
@@ -173,9 +174,9 @@ class PointNet(PointNetwork):
         clouds[0], features[0] = everything, channels
         spread = features.pop()
         for level in reversed(range(len(self.spreads))):
-            with record_function("grouping"):
+            with stage(GROUPING):
                 nearest = three_nearest(clouds[level + 1], clouds[level], reaches[level])
-            with record_function("layers"):
+            with stage(LAYERS):
                 spread = cast("_Layers", self.spreads[level]).spread(spread, nearest, features[level])
         return spread
 
@@ -194,9 +195,9 @@ class PointNet(PointNetwork):
     def _neighbourhoods(self, level: int, cloud: Cloud, centres: Cloud, features: Tensor) -> Tensor:
         """(M,C) what each of ``centres`` sees of ``cloud`` and its ``features``, scale after scale."""
         radii, sizes = self.config.radii[level], self.config.neighbours[level]
-        with record_function("grouping"):
+        with stage(GROUPING):
             members = balls(cloud, centres, radii, sizes)
-        with record_function("layers"):
+        with stage(LAYERS):
             seen = [
                 cast("_Layers", layers).highest(features, ball, cloud.points[ball] - centres.points[:, None])
                 for layers, ball in zip(self.levels[level].children(), members, strict=True)

@@ -13,6 +13,7 @@ from xmodal_core.points._bev import NORM_EPS, BevNetwork, BevSettings
 from xmodal_core.points._cells import Cells, find_cells, on_grid
 from xmodal_core.points._norm import BatchNorm
 from xmodal_core.points._sparse import Voxels, fit_to_device, spconv, split_frames, supported_precision
+from xmodal_core.points._stages import VOXELISE, stage
 from xmodal_core.points.base import PointFeatures
 
 _FULL: dict[str, Any] = {
@@ -221,6 +222,7 @@ class VoxelNetwork(BevNetwork):
         bev = self.to_map(canvas)
         return PointFeatures(self.read(bev, points, inside, offsets), bev)
 
+    @stage(VOXELISE)
     def _means(self, points: Tensor, channels: Tensor, cells: Cells) -> Tensor:
         """(V,3+C) means of the points of each voxel."""
         return cells.mean(torch.cat([points, channels], dim=1)[cells.point]).to(self.dtype)
