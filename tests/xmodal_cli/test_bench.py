@@ -59,3 +59,26 @@ def test_the_tuner(example_root):
     assert done.exit_code == 0, done.output
     for name in ("ground.max_dist_to_line", "instances.min_flatness", "slowest"):
         assert name in done.output
+
+
+def test_a_network(example_root):
+    root = str(example_root("kitti_object"))
+    words = ["networks", "--dataset", "kitti_object", "--root", root, "--repeat", "1", "--network", "minkunet"]
+    done = CliRunner().invoke(app, [*words, "--device", "cpu"], env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    for words_of_it in (
+        "minkunet tiny",
+        "a step",
+        "index pairs (built 7x)",
+        "convolutions",
+        "spconv PointToVoxel",
+        "memory",
+    ):
+        assert words_of_it in done.output
+    assert max(map(len, done.output.splitlines()[:15])) <= 80
+    done = CliRunner().invoke(app, [*words, "--device", "cpu", "--json"])
+    (line,) = done.stdout.strip().splitlines()
+    found = json.loads(line)
+    assert [step["network"] for step in found["networks"]] == ["minkunet"]
+    assert found["networks"][0]["index_pairs_built"] == 7 < found["networks"][0]["sparse_convolutions"]
+    assert all(row["same_result"] is not False for row in found["peers"])

@@ -12,6 +12,7 @@ from xmodal_cli.options import Assignments, ConfigFile, DatasetName, Json, Root,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xmodal_core.bench.networks import Step
     from xmodal_core.bench.pretrain import Bench
     from xmodal_core.bench.timing import Row
 
@@ -120,6 +121,51 @@ def pretrain(
         _print_parts(bench)
 
 
+@app.command("networks")
+def networks(
+    dataset: DatasetName = None,
+    root: Root = None,
+    split: Split = None,
+    frame: Annotated[int, typer.Option("--frame", metavar="K", help="Number of the frame, from 0.", min=0)] = 0,
+    network: Annotated[
+        str | None, typer.Option("--network", metavar="NAME", help="Only this one. Default: every network.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", metavar="NAME", help="Only presets of this name. Default: tiny.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="All presets but 'tiny': the networks of publications.")] = False,
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Steps of each; the median counts.", min=1)] = 3,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="cpu or cuda. Default: a GPU, where there is one.")
+    ] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Time a training step of each LiDAR network, stage by stage, and its memory; and steps of it beside peers."""
+    from xmodal_cli.console import err, print_json
+    from xmodal_cli.drive import open_from_options
+    from xmodal_core.bench.networks import bench_networks, choose, choose_device
+
+    chosen = choose(network, preset, full=full)
+    place = choose_device(device)
+    sweep = open_from_options(dataset, root, split, config, assignments).frame(frame)
+    with err.status("opening the frame") as status:
+        bench = bench_networks(
+            sweep, chosen, repeat=repeat, device=place, on_step=lambda step: status.update(f"timing {step}")
+        )
+    if json:
+        print_json(
+            {
+                "networks": [step.as_json() for step in bench.steps],
+                "peers": [row.as_json() for row in bench.peers],
+            }
+        )
+    else:
+        _print_steps(bench.steps)
+        _print_table(bench.peers, bench.notes)
+
+
 @app.command("metrics")
 def metrics(
     frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames to score.", min=1)] = 1000,
@@ -179,6 +225,27 @@ def _print_parts(bench: Bench) -> None:
     out.print(table)
     for note in (*bench.notes, f"losses of the two differ by {bench.loss_difference:.2g} of their value at most"):
         out.print(note, highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_steps(steps: Sequence[Step]) -> None:
+    from rich.table import Table
+
+    from xmodal_cli.console import out
+
+    table = Table()
+    table.add_column("network", no_wrap=True)
+    table.add_column("stage", no_wrap=True)
+    for title in ("forward\nms", "backward\nms", "share", "memory\nMB"):
+        table.add_column(title, justify="right")
+    for step in steps:
+        times = f"{step.forward:,.1f}", f"{step.backward:,.1f}"
+        table.add_row(f"{step.network} {step.preset}", "a step", *times, "", f"{step.memory / 1e6:,.0f}")
+        for part in step.parts:
+            pairs = f" (built {step.pairs}x)" if part.stage == "index pairs" else ""
+            times = f"{part.forward:,.1f}", f"{part.backward:,.1f}"
+            table.add_row("", f"  {part.stage}{pairs}", *times, f"{part.share:.0%}", "")
+        table.add_section()
+    out.print(table)
 
 
 def _print_table(rows: Sequence[Row], notes: Sequence[str]) -> None:
