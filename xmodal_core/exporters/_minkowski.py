@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from xmodal_core.errors import InputError
-from xmodal_core.exporters._layouts import KERNEL_ME, POINTWISE_ME, columns_scaled
+from xmodal_core.exporters._layouts import KERNEL_ME, POINTWISE_ME, SAME, columns_scaled
 from xmodal_core.exporters.base import Row, norm_rows
 
 if TYPE_CHECKING:
@@ -23,8 +23,14 @@ SMALL: dict[str, Any] = {
 """Widths of a network with the levels that the original's class has, small enough for a CPU."""
 
 
-def minkunet_rows(config: MinkUNetConfig, prefix: str = "") -> Iterator[Row]:
+def minkunet_rows(config: MinkUNetConfig, prefix: str = "", *, as_stored: bool = True) -> Iterator[Row]:
     """Stem, then each halving with its blocks, then each doubling with its blocks.
+
+    Args:
+        config: of our network.
+        prefix: what the names begin with.
+        as_stored: whether the target feeds intensity as the data set stores it, so that ``intensity_scale`` goes into
+            the first kernel.
 
     Raises:
         InputError: the network has not the original's four levels.
@@ -35,7 +41,7 @@ def minkunet_rows(config: MinkUNetConfig, prefix: str = "") -> Iterator[Row]:
             "pre-train with --set network.preset=minkunet34c",
         )
     width = len(input_scales(config))
-    scaled = columns_scaled(input_scales(config))
+    scaled = columns_scaled(input_scales(config)) if as_stored else SAME
     yield Row(
         f"{prefix}conv0p1s1.kernel",
         (config.stem_kernel**3, width, config.stem),

@@ -210,6 +210,11 @@ class Exporter(ABC):
         """In what the target computes something else than we from the same weights; usually nothing."""
         return ()
 
+    def differences_on(self, dataset: str | None, settings: NetworkSettings) -> Sequence[Difference]:
+        """In what the target's own loader of ``dataset``, on which the network was pre-trained, feeds it something else
+        than we did; usually nothing."""
+        return ()
+
     def prepared(self, network: str, settings: NetworkSettings, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Our ``tensors`` before the table is read; for changes that take more than one tensor at once."""
         return tensors
@@ -280,7 +285,11 @@ class Exporter(ABC):
         converted = self.convert(backbone)
         if converted.left_out and not partial:
             raise _half_match(self.table(backbone.network, backbone.card["network_settings"]), converted)
-        differences = tuple(self.differences(backbone.network, _settings(backbone)))
+        settings = _settings(backbone)
+        differences = (
+            *self.differences(backbone.network, settings),
+            *self.differences_on(backbone.card.get("dataset"), settings),
+        )
         if differences and not inexact:
             raise InputError(
                 f"nothing written: '{plugins.name_of(self)}' cannot carry this network exactly: {differences[0].what}",

@@ -29,7 +29,7 @@ CASES: list[tuple[type[Exporter], dict[str, Any]]] = [
     (Slidr, {"preset": "minkunet34c"}),
     (Slidr, {"preset": "minkunet34c", "coordinates": "cartesian"}),
     (Pointcept, {"preset": "minkunet34c_pointcept", "voxel_size": 0.1}),
-    (Pointcept, {"preset": "minkunet18a", "voxel_size": 0.2}),
+    (Pointcept, {"preset": "minkunet18a", "origin": "cloud", "voxel_size": 0.2}),
 ]
 
 
@@ -124,15 +124,20 @@ def trained(settings: dict[str, Any]) -> tuple[PointNetwork, Backbone]:
 
 
 def voxels(settings: dict[str, Any], network: PointNetwork, points: Tensor, channels: Tensor) -> tuple[Rows, Any]:
-    """Means by absolute cell, as the target feeds them (intensity as stored), and each point's cell."""
+    """Means by cell, as the target feeds them, and each point's cell.
+
+    SLidR has absolute cells and intensity as stored; Pointcept cells from the cloud's first, and strength.
+    """
     size = points.new_tensor([network.config.voxel_size] * 3)  # type: ignore[attr-defined]
     place = points
     if network.config.coordinates == "cylindrical":  # type: ignore[attr-defined]
         angle = torch.atan2(points[:, 1], points[:, 0]) * 180 / torch.pi
         place, size = torch.stack([points[:, :2].norm(dim=1), angle, points[:, 2]], 1), size.clone()
         size[1] = 1.0
-    cells = [(x, y, z) for x, y, z in (place / size).floor().long().tolist()]
-    inputs = channels if settings["preset"] == "minkunet34c" else torch.cat([points, channels], 1)
+    absolute = (place / size).floor().long()
+    slidr = settings["preset"] == "minkunet34c"
+    cells = [(x, y, z) for x, y, z in (absolute if slidr else absolute - absolute.amin(0)).tolist()]
+    inputs = channels if slidr else torch.cat([points, channels * network.config.intensity_scale], 1)
     gathered: dict[Place, list[Tensor]] = {}
     for cell, row in zip(cells, inputs, strict=True):
         gathered.setdefault(cell, []).append(row)
