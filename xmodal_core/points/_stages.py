@@ -44,7 +44,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
 class stage(ContextDecorator):  # noqa: N801 - used as a decorator
     """What is within it, or calls of the function that it decorates, belong to the stage ``name``.
 
-    Nothing is measured here: where nobody watches, it costs half a microsecond.
+    Nothing is measured here: where nobody watches, it looks into an empty list twice.
     """
 
     def __init__(self, name: str) -> None:
