@@ -32,7 +32,7 @@ class SpUNetConfig(UNetSettings):
         },
         "spunet34": {
             "voxel_size": 0.05,
-            "range": (-102.4, -102.4, -12.8, 102.4, 102.4, 25.6),
+            "range": (-102.4, -102.4, -32.0, 102.4, 102.4, 32.0),
             "stem": 32,
             "encoder": (32, 64, 128, 256),
             "encoder_blocks": (2, 3, 4, 6),
