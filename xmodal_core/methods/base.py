@@ -25,9 +25,9 @@ class Outcome(NamedTuple):
 class Method(nn.Module, ABC):
     """A pre-training method around the network that it trains.
 
-    A plugin gives ``Config`` (its options), ``needs_teacher`` and ``pools_teacher``: it asks its teacher for nothing but
-    ``images.unit_features``, so that these can be kept in place of pictures. The network is its submodule ``network``, the frozen
-    teacher its submodule ``teacher``; its own heads are submodules of other names.
+    A plugin gives ``Config`` (its options), ``needs_teacher`` and ``pools_teacher``: it asks its teacher for nothing
+    but ``images.unit_features``, so that these can be kept in place of pictures. The network is its submodule
+    ``network``, the frozen teacher its submodule ``teacher``; its own heads are submodules of other names.
 
     Args:
         config: the plugin's own settings.

@@ -1,4 +1,4 @@
-"""Lovász-softmax against the definition: the Lovász extension of the Jaccard loss as a sum over all orders of errors."""
+"""Lovász-softmax against the definition: the Lovász extension of the Jaccard loss, a sum over all orders of errors."""
 
 from __future__ import annotations
 
