@@ -121,18 +121,22 @@ class BevNetwork(PointNetwork):
             inside: (N,) bool; others get zeros.
             offsets: (B+1,) int64.
         """
+        # As grid_sample's, whose backward pass took a CPU two to three times as long; a GPU sums it in no fixed order.
         height, width = bev.shape[2:]
-        low = points.new_tensor(self.config.range[:2])
-        place = (points[:, :2] - low) / (self.config.cell * self.config.map_stride)
-        place = torch.where(inside[:, None], place * 2 / place.new_tensor([width, height]) - 1, 0.0)
-        bounds = offsets.tolist()
-        rows = [
-            nn.functional.grid_sample(
-                frame[None].to(place.dtype), place[None, None, first:last], padding_mode="border", align_corners=False
-            )[0, :, 0].T
-            for frame, first, last in zip(bev, bounds[:-1], bounds[1:], strict=True)
-        ]
-        return torch.where(inside[:, None], torch.cat(rows), 0.0)
+        place = (points[:, :2] - points.new_tensor(self.config.range[:2])) / (self.config.cell * self.config.map_stride)
+        place = torch.where(inside[:, None], place - 0.5, 0.0)
+        place = torch.minimum(place.clamp(min=0.0), place.new_tensor([width - 1, height - 1]))
+        left, below = place.long().unbind(1)
+        right, above = (left + 1).clamp(max=width - 1), (below + 1).clamp(max=height - 1)
+        x, y = (place - place.floor()).unbind(1)
+        frame = torch.repeat_interleave(offsets.diff(), output_size=len(points)) * height
+        rows = [(frame + row) * width + column for row in (below, above) for column in (left, right)]
+        weights = [row * column for row in (1 - y, y) for column in (1 - x, x)]
+        cells = bev.to(place.dtype).permute(0, 2, 3, 1).flatten(0, 2)
+        read = nn.functional.embedding_bag(
+            torch.stack(rows, 1), cells, per_sample_weights=torch.stack(weights, 1), mode="sum"
+        )
+        return torch.where(inside[:, None], read, 0.0)
 
 
 class _Convolution(nn.Module):
