@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from xmodal_core.points.minkunet import MinkUNetConfig
 
 NOTES = """\
+# Keys of SLidR's config/semseg_*.yaml; its loader refuses weights where the first two differ.
 # SLidR keeps one point of each voxel, drawn by chance; pre-training fed the mean of a voxel's points.
 # SLidR feeds intensity as the data set stores it; intensity_scale {scale:g} is in the first kernel.
-# Its class must have LAYERS = {layers} and PLANES = {planes} (MinkUNet34C: 2,3,4,6,2,2,2,2 and
-# 32,64,128,256,256,128,96,96).
 """
+CLASS_NOTES = """\
+# model/res16unet.py has no such class: give Res16UNet34C LAYERS = {layers} and PLANES = {planes},
+# INIT_DIM = {stem}; else its loader leaves tensors out and says so only in 'Not loading weights'.
+"""
+PUBLISHED = ((2, 3, 4, 6, 2, 2, 2, 2), (32, 64, 128, 256, 256, 128, 96, 96))
+"""LAYERS and PLANES of Res16UNet34C, the one class that SLidR's make_model builds."""
 
 
 class Slidr(Exporter):
@@ -40,6 +45,11 @@ class Slidr(Exporter):
 
     def rows(self, network: str, settings: NetworkSettings) -> Sequence[Row]:
         config = cast("MinkUNetConfig", settings)
+        if config.origin != "sensor":
+            raise InputError(
+                "SLidR counts larger voxels from the sensor, this network from each cloud's own first ones",
+                "pre-train with network.origin=sensor",
+            )
         if config.inputs != ("channels",):
             raise InputError("SLidR's MinkUNet takes intensity alone", "pre-train with network.preset=minkunet34c")
         if config.coordinates == "cylindrical" and config.voxel_angle != 1:
@@ -60,22 +70,39 @@ class Slidr(Exporter):
             ),
         )
 
+    def differences_on(self, dataset: str | None, settings: NetworkSettings) -> Sequence[Difference]:
+        if dataset is None or not dataset.startswith(("semantic_kitti", "kitti")):
+            return ()
+        return (
+            Difference(
+                "SLidR's loader of SemanticKITTI adds 1 to the intensity, which no weights can undo where voxels are "
+                "missing around one",
+                "take '+ 1.' off 'unique_feats' in SLidR's downstream/dataloader_kitti.py, then write with --inexact",
+            ),
+        )
+
     def wrapped(self, tensors: Mapping[str, Tensor], card: str) -> dict[str, Any]:
         return {"model_points": dict(tensors), "config": _compared(json.loads(card)["network_settings"]), "card": card}
 
     def settings_fragment(self, network: str, settings: NetworkSettings) -> tuple[str, str]:
         config = cast("MinkUNetConfig", settings)
-        layers, widths = planes(config)
-        keys = {**_compared(config.model_dump()), "kernel_size": config.stem_kernel, "model_points": "minkunet"}
-        notes = NOTES.format(
-            scale=config.intensity_scale, layers=",".join(map(str, layers)), planes=",".join(map(str, widths))
-        )
+        keys = {
+            **_compared(config.model_dump()),
+            "use_intensity": True,
+            "kernel_size": config.stem_kernel,
+            "normalize_features": False,
+        }
+        notes = NOTES.format(scale=config.intensity_scale)
+        layers, widths = sizes = planes(config)
+        if sizes != PUBLISHED or config.stem != PUBLISHED[1][0]:
+            notes += CLASS_NOTES.format(layers=layers, planes=widths, stem=config.stem)
         return ".yaml", notes + yaml.safe_dump(keys, sort_keys=False)
 
     def usage(self, file: Path) -> tuple[str, ...]:
         return (
-            f"put {file.stem}.yaml's keys into the config, then",
+            f"put {file.stem}.yaml's keys into CFG.yaml, a copy of config/semseg_nuscenes.yaml, then",
             f"python downstream.py --cfg_file CFG.yaml --pretraining_path {file.name}",
+            "'Not loading weights:' in its output should name nothing",
         )
 
 

@@ -103,7 +103,7 @@ def test_the_config_is_the_published_one() -> None:
     [
         ("nuscenes", 1.0, "by 0.00392157, this network took it times 1"),
         ("semantic_kitti", 0.5, "by 1, this network took it times 0.5"),
-        ("waymo", 1.0, "tanh"),
+        ("waymo", 0.5, "by 1, this network took it times 0.5"),
     ],
 )
 def test_another_strength_than_pointcept_feeds_is_refused(
@@ -117,7 +117,9 @@ def test_another_strength_than_pointcept_feeds_is_refused(
     assert len(report.differences) == 1
 
 
-@pytest.mark.parametrize(("dataset", "scale"), [("nuscenes", 0.003921568627), ("semantic_kitti", 1.0), ("once", 0.1)])
+@pytest.mark.parametrize(
+    ("dataset", "scale"), [("nuscenes", 0.003921568627), ("semantic_kitti", 1.0), ("waymo", 1.0), ("once", 0.1)]
+)
 def test_the_strength_that_pointcept_feeds_is_taken(dataset: str, scale: float, tmp_path: Path) -> None:
     _, backbone = trained(intensity_scale=scale)
     other = Backbone(backbone.tensors, {**backbone.card, "dataset": dataset})
