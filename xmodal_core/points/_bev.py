@@ -121,7 +121,7 @@ class BevNetwork(PointNetwork):
             inside: (N,) bool; others get zeros.
             offsets: (B+1,) int64.
         """
-        # As grid_sample's, whose backward pass took a CPU two to three times as long; a GPU sums it in no fixed order.
+        # As grid_sample's, whose backward pass takes a CPU longer (docs/networks_speed.md) and sums in no fixed order on a GPU.
         height, width = bev.shape[2:]
         place = (points[:, :2] - points.new_tensor(self.config.range[:2])) / (self.config.cell * self.config.map_stride)
         place = torch.where(inside[:, None], place - 0.5, 0.0)
@@ -132,7 +132,8 @@ class BevNetwork(PointNetwork):
         frame = torch.repeat_interleave(offsets.diff(), output_size=len(points)) * height
         rows = [(frame + row) * width + column for row in (below, above) for column in (left, right)]
         weights = [row * column for row in (1 - y, y) for column in (1 - x, x)]
-        cells = bev.to(place.dtype).permute(0, 2, 3, 1).flatten(0, 2)
+        # In one piece: embedding_bag reads strided rows slowly.
+        cells = bev.to(place.dtype).permute(0, 2, 3, 1).flatten(0, 2).contiguous()
         read = nn.functional.embedding_bag(
             torch.stack(rows, 1), cells, per_sample_weights=torch.stack(weights, 1), mode="sum"
         )
