@@ -121,8 +121,8 @@ class BevNetwork(PointNetwork):
             inside: (N,) bool; others get zeros.
             offsets: (B+1,) int64.
         """
-        # As grid_sample's, whose backward pass takes a CPU longer (docs/networks_speed.md) and sums in no fixed order on
-        # a GPU.
+        # As grid_sample's, whose backward pass takes a CPU longer (docs/networks_speed.md) and sums in no fixed order
+        # on a GPU.
         height, width = bev.shape[2:]
         place = (points[:, :2] - points.new_tensor(self.config.range[:2])) / (self.config.cell * self.config.map_stride)
         place = torch.where(inside[:, None], place - 0.5, 0.0)
