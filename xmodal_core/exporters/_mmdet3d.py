@@ -1,4 +1,4 @@
-"""What the config fragments of bird's-eye networks in mmdetection3d's format share."""
+"""What the config fragments of networks in mmdetection3d's format share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from xmodal_core.exporters._python_config import as_python
 
 if TYPE_CHECKING:
     from xmodal_core.points._bev import BevSettings
+    from xmodal_core.points.base import NetworkSettings
 
 HEADER = """\
 # What these weights need of an mmdetection3d config; it stands in place of the same keys there.
@@ -57,8 +58,12 @@ def bev_parts(config: BevSettings, width: int) -> dict[str, Any]:
     }
 
 
+def header(config: NetworkSettings) -> str:
+    """What is to be known of the points, as comments."""
+    scaled = "; intensity_scale is in the weights" if config.intensity_scale != 1 else ""
+    return HEADER.format(columns=", ".join(["x", "y", "z", *config.channels]), scaled=scaled)
+
+
 def as_config(config: BevSettings, notes: str, model: dict[str, Any]) -> str:
     """The fragment: ``model``, with what is to be known of it before it."""
-    scaled = "; intensity_scale is in the weights" if config.intensity_scale != 1 else ""
-    header = HEADER.format(columns=", ".join(["x", "y", "z", *config.channels]), scaled=scaled)
-    return as_python(header + notes, {"point_cloud_range": list(config.range), "model": model})
+    return as_python(header(config) + notes, {"point_cloud_range": list(config.range), "model": model})

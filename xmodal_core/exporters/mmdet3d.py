@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xmodal_core.exporters import _mmdet3d_pillars, _mmdet3d_voxels
+from xmodal_core.exporters import _mmdet3d_minkunet, _mmdet3d_pillars, _mmdet3d_voxels
 from xmodal_core.exporters.base import Exporter, Row
 from xmodal_core.points.base import NetworkSettings
 
-TABLES = {"pillars": _mmdet3d_pillars.TABLE, "voxels": _mmdet3d_voxels.TABLE}
+TABLES = {
+    "minkunet_mmdet3d": _mmdet3d_minkunet.TABLE,
+    "pillars": _mmdet3d_pillars.TABLE,
+    "voxels": _mmdet3d_voxels.TABLE,
+}
 
 
 class Mmdet3d(Exporter):

@@ -52,10 +52,10 @@ class UNetSettings(NetworkSettings):
 class VoxelGrid:
     """The voxels of a range.
 
-    Cell edges lie at whole multiples of the voxel's size from the sensor, so that which points share a voxel does not
-    depend on the range. Which voxels share one twice as large is counted from ``origin``: ``sensor`` (MinkowskiEngine's
-    rule: absolute coordinates) or ``cloud``, each frame's own first voxel along each axis (what comes of spconv's rule
-    where voxels are numbered from there).
+    Cell edges lie at whole multiples of the voxel's size from the sensor, or with ``centred`` cell centres do, so that
+    which points share a voxel does not depend on the range. Which voxels share one twice as large is counted from
+    ``origin``: ``sensor`` (MinkowskiEngine's rule: absolute coordinates) or ``cloud``, each frame's own first voxel
+    along each axis (what comes of spconv's rule where voxels are numbered from there).
 
     Args:
         range: x, y, z from, x, y, z to, in metres.
@@ -63,6 +63,7 @@ class VoxelGrid:
         levels: how often voxels are halved.
         cylindrical: voxels on distance from the z axis, angle and z.
         origin: from where larger voxels are counted.
+        centred: places are rounded to the nearest whole number (halves to the even one) in place of down.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class VoxelGrid:
         *,
         cylindrical: bool = False,
         origin: Origin = "sensor",
+        centred: bool = False,
     ) -> None:
         self.range, self.size, self.cylindrical, self.origin = range, size, cylindrical, origin
+        self._whole = torch.round if centred else torch.floor
         low, high = tuple(range[:3]), tuple(range[3:])
         if cylindrical:
             reach = math.hypot(max(abs(low[0]), abs(high[0])), max(abs(low[1]), abs(high[1])))
@@ -83,8 +86,9 @@ class VoxelGrid:
         self.first = tuple(
             math.floor(start / side) // stride * stride for start, side in zip(low, self.size, strict=True)
         )
-        # One cell more than the range has, since rounding can carry a point onto its upper end.
-        last = (math.floor(end / side) + 1 for end, side in zip(high, self.size, strict=True))
+        # One cell more than the range has, since rounding errors can carry a point onto its upper end.
+        more = 2 if centred else 1
+        last = (math.floor(end / side) + more for end, side in zip(high, self.size, strict=True))
         x, y, z = (-(-(end - first) // stride) * stride for end, first in zip(last, self.first, strict=True))
         self.shape = (x, y, z)
 
@@ -94,7 +98,7 @@ class VoxelGrid:
         low, high = points.new_tensor(self.range[:3]), points.new_tensor(self.range[3:])
         inside = ((points >= low) & (points < high)).all(1)
         place = _cylindrical(points) if self.cylindrical else points
-        place = torch.floor(place / place.new_tensor(self.size)) - place.new_tensor(self.first)
+        place = self._whole(place / place.new_tensor(self.size)) - place.new_tensor(self.first)
         cells = find_cells(place.long(), inside, offsets, self.shape)
         return cells if self.origin == "sensor" else _from_first(cells, len(offsets) - 1)
 

@@ -108,6 +108,26 @@ class Sparse(nn.Module):
         return Grid(found * active, active)
 
 
+class Pointwise(nn.Module):
+    """spconv's 1x1x1 convolution: the memory of the kernel (out, 1, 1, 1, in) is read as a matrix (in, out)."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out, 1, 1, 1, width))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        out, width = self.weight.shape[0], self.weight.shape[4]
+        return rows @ self.weight.reshape(-1).reshape(width, out)
+
+
+class Inverse(Sparse):
+    """spconv's inverse of a convolution of stride 2: onto the places that it came from."""
+
+    def onto(self, grid: Grid, active: Tensor) -> Grid:
+        found = nn.functional.conv_transpose3d(grid.features, self.weight.permute(4, 0, 1, 2, 3), stride=2)
+        return Grid(found * active, active)
+
+
 class SparseSequential(nn.Sequential):
     """Convolutions as they are, everything else on the rows of the active places."""
 
@@ -131,6 +151,12 @@ class Residual(nn.Module):
         inner = self.conv1(grid).with_features(lambda rows: self.bn1(rows).relu())
         inner = self.conv2(inner).with_features(self.bn2)
         return Grid((inner.features + grid.features).relu(), grid.active)
+
+
+def walked(blocks: nn.Module, grid: Grid) -> Grid:
+    for block in blocks.children():
+        grid = block(grid)
+    return grid
 
 
 def flattened(grid: Grid) -> Tensor:

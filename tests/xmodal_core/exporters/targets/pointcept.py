@@ -9,27 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.xmodal_core.exporters.targets.parts import Grid, Rows, Sparse, SparseSequential, grid_of
-
-
-class Pointwise(nn.Module):
-    """spconv's 1x1x1 convolution: the memory of the kernel (out, 1, 1, 1, in) is read as a matrix (in, out)."""
-
-    def __init__(self, width: int, out: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(out, 1, 1, 1, width))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        out, width = self.weight.shape[0], self.weight.shape[4]
-        return rows @ self.weight.reshape(-1).reshape(width, out)
-
-
-class Inverse(Sparse):
-    """spconv's inverse of a convolution of stride 2: onto the places that it came from."""
-
-    def onto(self, grid: Grid, active: Tensor) -> Grid:
-        found = nn.functional.conv_transpose3d(grid.features, self.weight.permute(4, 0, 1, 2, 3), stride=2)
-        return Grid(found * active, active)
+from tests.xmodal_core.exporters.targets.parts import (
+    Grid,
+    Inverse,
+    Pointwise,
+    Rows,
+    Sparse,
+    SparseSequential,
+    grid_of,
+    walked,
+)
 
 
 class Block(nn.Module):
@@ -79,12 +68,6 @@ class SpUNet(nn.Module):
             joined = torch.cat([grid.features, skips[level].features], dim=1)
             grid = walked(self.dec[level], Grid(joined, grid.active))
         return grid
-
-
-def walked(blocks: nn.Module, grid: Grid) -> Grid:
-    for block in blocks.children():
-        grid = block(grid)
-    return grid
 
 
 def norm(width: int) -> nn.BatchNorm1d:
