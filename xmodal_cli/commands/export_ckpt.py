@@ -79,11 +79,11 @@ def export_ckpt(
     recorded = None
     if parity is not None:
         recorded = _sweep(backbone, folder, root, frame, quiet=json)
-        write_parity(parity, backbone, recorded, as_stored=exporter.as_stored)
+        write_parity(parity, backbone, recorded, as_stored=exporter.as_stored, canvas=exporter.part is not None)
     if json:
         _print_json(report, format, parity, recorded)
     else:
-        _print_report(report, backbone.network, format)
+        _print_report(report, backbone.network, format, exporter.part)
         if parity is not None and recorded is not None:
             _print_parity(parity, recorded)
 
@@ -122,6 +122,7 @@ def _print_json(report: Report, format: str, parity: Path | None, recorded: Swee
         "parameters": report.parameters,
         "made_up": [row.theirs for row in report.made_up],
         "left_out": dict(report.left_out),
+        "beyond": list(report.beyond),
         "differences": [difference.what for difference in report.differences],
         "beside": [str(path) for path in report.beside],
     }
@@ -130,7 +131,7 @@ def _print_json(report: Report, format: str, parity: Path | None, recorded: Swee
     print_json(told)
 
 
-def _print_report(report: Report, network: str, format: str) -> None:
+def _print_report(report: Report, network: str, format: str, part: str | None) -> None:
     from rich.markup import escape
 
     from xmodal_cli.console import out
@@ -142,6 +143,7 @@ def _print_report(report: Report, network: str, format: str) -> None:
     )
     _print_some("made up, since only the target has them", [f"{row.theirs} = {row.fill:g}" for row in report.made_up])
     _print_some("left out", list(report.left_out.values()))
+    _print_some(f"not in it, since '{format}' carries {part} alone", list(report.beyond))
     _print_some("computed otherwise there", [difference.what for difference in report.differences])
     for path in report.beside:
         out.print(f"beside it: {escape(str(path))}", soft_wrap=True)

@@ -66,26 +66,27 @@ def made_up_sweep(settings: Any, seed: int = 0, count: int = 20_000) -> Sweep:
     )
 
 
-def write_parity(file: Path, backbone: Backbone, sweep: Sweep, *, as_stored: bool) -> Arrays:
+def write_parity(file: Path, backbone: Backbone, sweep: Sweep, *, as_stored: bool, canvas: bool = False) -> Arrays:
     """Write what ``record`` gives to ``file``, an ``.npz`` with one more entry, ``about``: a line of JSON.
 
     Raises:
         InputError: the sweep lacks points within the network's range, or ``file`` cannot be written.
     """
-    found = record(backbone, sweep, as_stored=as_stored)
+    found = record(backbone, sweep, as_stored=as_stored, canvas=canvas)
     about = {"network": backbone.network, "input": sweep.origin, "as_stored": as_stored, "mode": "eval, CPU, float32"}
     with whole_file(file) as unfinished, unfinished.open("wb") as opened:
         np.savez_compressed(opened, about=np.array(json.dumps(about)), **found)  # type: ignore[arg-type]
     return found
 
 
-def record(backbone: Backbone, sweep: Sweep, *, as_stored: bool) -> Arrays:
+def record(backbone: Backbone, sweep: Sweep, *, as_stored: bool, canvas: bool = False) -> Arrays:
     """The network's input and output on ``sweep``, in eval mode on the CPU.
 
     Args:
         backbone: the network.
         sweep: N points.
         as_stored: record the input as it is without ``intensity_scale``, which the target has in its first weights.
+        canvas: record ``canvas`` (1,F,rows,columns) too, the map that the 2D part is given.
 
     Returns:
         ``points`` (N,3+C) x, y, z and the channels; of a network on voxels ``voxel_features`` (V,F) and
@@ -105,9 +106,9 @@ def record(backbone: Backbone, sweep: Sweep, *, as_stored: bool) -> Arrays:
     fed = load_network(backbone.network, unscaled).eval() if as_stored else network
     with torch.no_grad(), _first_voxels(fed) as voxels:
         fed(*batch)
-    with torch.no_grad():
+    with torch.no_grad(), _canvas_of(network) as maps:
         output = network(*batch)
-    found: dict[str, Tensor] = {"points": torch.cat(batch[:2], dim=1), **voxels}
+    found: dict[str, Tensor] = {"points": torch.cat(batch[:2], dim=1), **voxels, **(maps if canvas else {})}
     if backbone.network in _CELLS:
         found |= _CELLS[backbone.network](network.config, found["points"])
     if output.bev is not None:
@@ -157,6 +158,21 @@ def _of_voxels(features: Tensor, cells: Cells) -> Tensor:
     """(V,W) the feature of each voxel: that of its first point."""
     first = torch.cumsum(cells.count, 0) - cells.count
     return features[cells.point[first]]
+
+
+@contextmanager
+def _canvas_of(network: PointNetwork) -> Iterator[dict[str, Tensor]]:
+    """Within it, the map that the 2D part of ``network`` is given is noted down, where there is one."""
+    found: dict[str, Tensor] = {}
+    levels = getattr(network, "levels", None)
+    if levels is None:
+        yield found
+        return
+    tap = levels[0].register_forward_pre_hook(lambda module, inputs: found.update(canvas=inputs[0]))
+    try:
+        yield found
+    finally:
+        tap.remove()
 
 
 @contextmanager

@@ -91,6 +91,7 @@ class Report:
         beside: further files (card, settings fragment).
         rows: the tensors in it, in order; those with ``ours`` None were made up.
         left_out: tensors of either side that are not in it, each with the reason.
+        beyond: our tensors that are none of the part of a network that the format carries.
         differences: in what the target computes something else from them.
         total: how many tensors the backbone has.
         parameters: how many of the backbone's numbers went over.
@@ -101,6 +102,7 @@ class Report:
     beside: tuple[Path, ...]
     rows: tuple[Row, ...]
     left_out: Mapping[str, str]
+    beyond: tuple[str, ...]
     differences: tuple[Difference, ...]
     total: int
     parameters: int
@@ -165,6 +167,7 @@ class Exporter(ABC):
     ``suited`` has, for networks whose default settings it cannot carry exactly, some that it can.
     ``as_stored`` says that its network takes channels as the data set stores them, with ``intensity_scale`` in the
     first weights; else the network multiplies them itself.
+    ``part`` says in words which part of a network alone the format carries; None: the whole.
 
     Args:
         spconv: one of ``versions``; None for the usual one.
@@ -180,6 +183,7 @@ class Exporter(ABC):
     versions: ClassVar[tuple[int, ...]] = ()
     suited: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     as_stored: ClassVar[bool] = True
+    part: ClassVar[str | None] = None
 
     def __init__(self, spconv: int | None = None) -> None:
         if spconv is not None and spconv not in self.versions:
@@ -214,6 +218,14 @@ class Exporter(ABC):
         """In what the target's own loader of ``dataset``, on which the network was pre-trained, feeds it something else
         than we did; usually nothing."""
         return ()
+
+    def carries(self, name: str) -> bool:
+        """Whether our tensor ``name`` is of the part of a network that the format carries."""
+        return True
+
+    def facts(self, network: str, settings: NetworkSettings) -> Mapping[str, object]:
+        """What else the card should say of the file."""
+        return {}
 
     def prepared(self, network: str, settings: NetworkSettings, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Our ``tensors`` before the table is read; for changes that take more than one tensor at once."""
@@ -250,7 +262,11 @@ class Exporter(ABC):
             else:
                 tensors[row.theirs] = theirs
         named = {row.ours for row in rows}
-        left_out |= {name: f"our tensor '{name}' has no place in the target" for name in ours if name not in named}
+        left_out |= {
+            name: f"our tensor '{name}' has no place in the target"
+            for name in ours
+            if name not in named and self.carries(name)
+        }
         return Converted(tensors, tuple(row for row in rows if row.theirs in tensors), left_out)
 
     def table(self, network: str, settings: Mapping[str, Any]) -> Sequence[Row]:
@@ -300,6 +316,7 @@ class Exporter(ABC):
             beside=self._write_all(backbone, converted, differences, file),
             rows=converted.rows,
             left_out=converted.left_out,
+            beyond=tuple(name for name in backbone.tensors if not self.carries(name)),
             differences=differences,
             total=len(backbone.tensors),
             parameters=sum(converted.tensors[row.theirs].numel() for row in converted.rows if row.ours is not None),
@@ -344,6 +361,8 @@ class Exporter(ABC):
                 "frame": "the data set's own LiDAR frame, metres",
                 "normalisation": f"intensity times {settings.intensity_scale:g}, {where}" if scaled else "none",
                 **sizes,
+                **self.facts(backbone.network, settings),
+                **({} if self.part is None else {"part": self.part}),
                 "differences": [difference.what for difference in differences],
                 "left_out": converted.left_out,
                 "tensors": {row.theirs: row.ours for row in converted.rows},
