@@ -394,9 +394,9 @@ def suit_network(section: dict[str, Any], dataset: str, root: Path | None, devic
 
 
 def _full_preset(presets: Mapping[str, Mapping[str, Any]], dataset: str, channels: Sequence[str]) -> str:
-    """The preset that is named after the data set, else the first whose channels it has; never the small one."""
+    """The first preset that is named after the data set, else the first whose channels it has; never the small one."""
     full = [name for name in presets if name != SMALL_PRESET]
-    named = [name for name in full if dataset.startswith(name)]
+    named = [name for name in full if dataset.startswith(name.partition("_")[0])]
     fitting = [name for name in full if set(presets[name].get("channels", ())) <= set(channels)]
     return next(iter([*named, *fitting, *full]), SMALL_PRESET)
 

@@ -233,8 +233,7 @@ class Sitting:
             "network_settings": network.options.model_dump(mode="json"),
             "dataset": dataset.name,
             "classes": run.read_facts(self.folder).get("classes", {}),
-            # The file is made to be given away: where its maker keeps the data is nobody's business.
-            "settings": replace(experiment, root=None).tree(),
+            "settings": without_folders(replace(experiment, root=None).tree()),
             "versions": run.versions(),
             "metrics": {**self._summarise().as_json(), "run": self.folder.name},
             "intensity_max": self.work.dataset.sensor.intensity_max,
@@ -295,3 +294,16 @@ class Sitting:
                 f"often no memory, or too little in /dev/shm; go on without such processes: {self.go_on} --workers 0",
             )
         return None
+
+
+def without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` with the names alone of files and folders: what they are for is made to be given away, and where its
+    maker keeps things is nobody's business."""
+    return {
+        name: without_folders(value)
+        if isinstance(value, Mapping)
+        else Path(value).name
+        if isinstance(value, str) and Path(value).is_absolute()
+        else value
+        for name, value in settings.items()
+    }

@@ -8,10 +8,12 @@ import pytest
 import yaml
 
 from xmodal_cli.drive import open_from_options
+from xmodal_core import plugins
 from xmodal_core.config import resolve
 from xmodal_core.errors import InputError
 from xmodal_core.rig import RigConfig
 from xmodal_core.train.config import DEFAULTS, Choice, Pretraining, TrainConfig, read_experiment, recipes
+from xmodal_core.train.initial import INPUT_SETTINGS
 from xmodal_core.train.parts import make_parts
 from xmodal_core.units.config import UnitsConfig
 
@@ -73,11 +75,19 @@ def test_the_network_suits_the_machine_unless_chosen(gpu, assignments, preset):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "preset"),
-    [("nuscenes", "nuscenes"), ("sample", "nuscenes"), ("kitti_raw", "kitti"), ("kitti_object", "kitti")],
+    ("dataset", "network", "preset"),
+    [
+        ("nuscenes", "pillars", "nuscenes"),
+        ("sample", "pillars", "nuscenes"),
+        ("kitti_raw", "pillars", "kitti"),
+        ("kitti_object", "pillars", "kitti"),
+        ("waymo", "pillars", "waymo"),
+        ("nuscenes", "voxels", "nuscenes_0075"),
+        ("waymo", "voxels", "waymo"),
+    ],
 )
-def test_a_full_network_suits_the_data(dataset, preset):
-    options = {"dataset.name": dataset, "network.name": "pillars"}
+def test_a_full_network_suits_the_data(dataset, network, preset):
+    options = {"dataset.name": dataset, "network.name": network}
     assert read_experiment(None, [], options, gpu=True).network.options.preset == preset
 
 
@@ -154,3 +164,9 @@ def test_a_runs_frames_are_seen_with_its_calibration(example_root):
     options = {"dataset.name": "kitti_raw", "dataset.root": example_root("kitti_raw"), "rig.perturb_calibration": 2.0}
     parts = make_parts(read_experiment(None, ["teacher.weights=random"], options, gpu=False))
     assert parts.dataset.rig == RigConfig(perturb_calibration=2.0)
+
+
+def test_settings_that_say_how_points_are_taken_in_are_those_of_networks():
+    networks = [plugins.load(plugins.NETWORK, name).Config.model_fields for name in plugins.names(plugins.NETWORK)]
+    for name in INPUT_SETTINGS:
+        assert any(name in fields for fields in networks), name

@@ -192,6 +192,7 @@ def test_the_network_and_its_settings_are_those_of_the_weights(
     [
         ({"network__voxel_size": 0.3}, "voxel_size is 0.3, was 0.6"),
         ({"network__coordinates": "cylindrical"}, "coordinates is cylindrical, was cartesian"),
+        ({"network__origin": "cloud"}, "origin is cloud, was sensor"),
         ({"network__range": "[-50, -50, -3, 50, 50, 3]"}, r"range is \[-50.0, -50.0"),
         ({"network__channels": "[]"}, r"channels is \[\], was \[intensity\].*1 tensors"),
         ({"network__intensity_scale": 0.5}, "intensity reaches 0.5 in the network, was 1"),

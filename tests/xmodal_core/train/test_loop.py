@@ -105,6 +105,8 @@ def test_the_slim_file_is_the_network_with_its_card(experiment, tmp_path, build)
     assert "Car" in slim.card["classes"]["boxes"]
     assert str(tmp_path) not in json.dumps(slim.card), "the file is given away, its maker's folders are not"
     assert slim.card["settings"]["train"]["epochs"] == 1
+    told = sitting.without_folders({"cache": {"folder": str(tmp_path / "kept"), "max_gb": 1.0}, "name": "a/b"})
+    assert told == {"cache": {"folder": "kept", "max_gb": 1.0}, "name": "a/b"}
     assert slim.card["metrics"]["steps"] == 3
     assert not [name for name in full if name.startswith("teacher.")]
 
