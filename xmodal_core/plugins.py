@@ -14,7 +14,8 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_origin
@@ -41,6 +42,12 @@ PEER = Kind("peer", "xmodal_core.units.peers", "Peer")
 PROTOCOL = Kind("protocol", "xmodal_core.metrics", "Protocol")
 TASK = Kind("task", "xmodal_core.tasks", "Task")
 KINDS = (DATASET, TEACHER, NETWORK, METHOD, EXPORTER, VIEWER, PEER, PROTOCOL, TASK)
+
+
+@cache
+def entry_points(*, group: str) -> tuple[metadata.EntryPoint, ...]:
+    """Those of ``group``, looked for once: every installed package has to be opened for it."""
+    return tuple(metadata.entry_points(group=group))
 
 
 def _folder(kind: Kind) -> Path:
