@@ -104,6 +104,25 @@ AllowMismatch = Annotated[
     ),
 ]
 
+BatchSize = Annotated[int | None, typer.Option("--batch-size", metavar="N", help="Frames a batch and device.", min=1)]
+Device = Annotated[
+    str | None, typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1 …")
+]
+Precision = Annotated[
+    str | None, typer.Option("--precision", metavar="BITS", help="32, 16-mixed or bf16-mixed. Default: 32.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Processes that read frames and prepare them.", min=0)
+]
+RunFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run; else a new one in runs/.")
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option("--resume", metavar="RUN", help="Go on with a stopped run, to the same weights as if never stopped."),
+]
+RunSeed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random. Default: 0.", min=0)]
+
 
 def init_source(given: str | None) -> str | None:
     """What ``--init`` says; nothing where that is 'none'."""

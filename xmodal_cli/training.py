@@ -35,7 +35,61 @@ def place(config: Path | None, assignments: Sequence[str], chosen: Mapping[str, 
     return {"dataset.name": name, "dataset.root": root}
 
 
-def run_to_resume(folder: Path, verb: str, changed: Sequence[str]) -> Experiment:
+def given(
+    chosen: Mapping[str, Any],
+    options: Mapping[str, str],
+    out: Path | None,
+    config: Path | None,
+    assignments: Sequence[str] | None,
+) -> list[str]:
+    """The options that the command line has, as it has them.
+
+    Args:
+        chosen: settings by their names; None where an option was not given.
+        options: what the command line calls settings whose option is not named after them.
+        out, config, assignments: further options.
+    """
+    named = [options.get(name) or _named_after(name) for name, value in chosen.items() if value is not None]
+    named += [name for name, value in (("--out", out), ("--config", config)) if value]
+    return [*named, *(f"--set {text}" for text in assignments or ())]
+
+
+def _named_after(setting: str) -> str:
+    section, _, leaf = setting.partition(".")
+    return f"--{section if leaf == 'name' else leaf.replace('_', '-')}"
+
+
+def go_on(
+    folder: Path,
+    verb: str,
+    changed: Sequence[str],
+    root: Path | None,
+    device: str | None,
+    workers: int | None,
+    prepare: Callable[[Any], None] = lambda experiment: None,
+) -> Summary | None:
+    """Train a stopped run to its end.
+
+    Args:
+        folder: the run's.
+        verb: the command that goes on with it.
+        changed: options that do not go with it.
+        root, device, workers: other ones than before.
+        prepare: is given the run's experiment first.
+
+    Raises:
+        InputError: there are such options, or the run is another verb's.
+    """
+    experiment = _run_to_resume(folder, verb, changed)
+    from xmodal_core.train.loop import resume
+
+    prepare(experiment)
+    return watched(
+        lambda listener, stop: resume(folder, root=root, device=device, workers=workers, listener=listener, stop=stop)
+    )
+
+
+def _run_to_resume(folder: Path, verb: str, changed: Sequence[str]) -> Experiment:
     """The experiment of the run in ``folder``, to be gone on with by ``verb``; ``changed`` are options that do not go
     with it.
 

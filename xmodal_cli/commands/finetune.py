@@ -11,11 +11,18 @@ import typer
 from xmodal_cli.options import (
     AllowMismatch,
     Assignments,
+    BatchSize,
     DatasetName,
+    Device,
     Init,
     Json,
+    Precision,
+    Resume,
     Root,
+    RunFolder,
+    RunSeed,
     SkipBad,
+    Workers,
     init_source,
     known,
 )
@@ -87,30 +94,14 @@ def finetune(
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Default: the task's.", min=1)] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", metavar="N", help="Frames a batch and device.", min=1)
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1 …"),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option("--precision", metavar="BITS", help="32, 16-mixed or bf16-mixed. Default: 32.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", help="Processes that read frames.", min=0)
-    ] = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    precision: Precision = None,
+    workers: Workers = None,
     skip_bad: SkipBad = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run; else a new one in runs/.")
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume", metavar="RUN", help="Go on with a stopped run, to the same weights as if never stopped."
-        ),
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random. Default: 0.", min=0)] = None,
+    out: RunFolder = None,
+    resume: Resume = None,
+    seed: RunSeed = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", metavar="FILE", help="A YAML file of settings, e.g. the settings.yaml of a run."),
@@ -124,6 +115,8 @@ def finetune(
     names of the labelled frames (labelled.txt), the measures of every step (metrics.jsonl), every evaluation
     (evaluations.jsonl), and the model as it is at last (model.safetensors) and at best (best.safetensors).
     """
+    from xmodal_cli.training import given, go_on
+
     chosen: dict[str, Any] = {
         "dataset.name": dataset,
         "task.name": task,
@@ -150,9 +143,8 @@ def finetune(
         _refuse_two_choices({"--fraction": fraction, "--frames": frames, "--label-file": label_file}, label_protocol)
         summary = _start(out, config, assignments or [], chosen)
     else:
-        changed = [_option(name) for name, value in chosen.items() if value is not None]
-        changed += [name for name, value in (("--out", out), ("--config", config)) if value]
-        summary = _go_on(resume, root, device, workers, [*changed, *(f"--set {text}" for text in assignments or ())])
+        changed = given(chosen, _OPTIONS, out, config, assignments)
+        summary = go_on(resume, "finetune", changed, root, device, workers)
     if json and summary is not None:
         from xmodal_cli.console import print_json
 
@@ -185,20 +177,6 @@ def _start(out: Path | None, config: Path | None, assignments: Sequence[str], ch
     return watched(lambda listener, stop: train(experiment, out, listener=listener, stop=stop))
 
 
-def _go_on(
-    resume: Path, root: Path | None, device: str | None, workers: int | None, changed: list[str]
-) -> Summary | None:
-    """Train a stopped run to its end."""
-    from xmodal_cli.training import run_to_resume, watched
-
-    run_to_resume(resume, "finetune", changed)
-    from xmodal_core.train.loop import resume as go_on
-
-    return watched(
-        lambda listener, stop: go_on(resume, root=root, device=device, workers=workers, listener=listener, stop=stop)
-    )
-
-
 _OPTIONS = {
     "train.damaged": "--skip-bad",
     "init.source": "--init",
@@ -209,9 +187,3 @@ _OPTIONS = {
     "evaluate.split": "--evaluate-on",
     "evaluate.every": "--evaluate-every",
 }
-
-
-def _option(name: str) -> str:
-    """How the command line names the setting that an option stands for."""
-    section, _, leaf = name.partition(".")
-    return _OPTIONS.get(name) or f"--{section if leaf == 'name' else leaf.replace('_', '-')}"

@@ -12,15 +12,22 @@ import typer
 from xmodal_cli.options import (
     AllowMismatch,
     Assignments,
+    BatchSize,
     Cameras,
     DatasetName,
+    Device,
     Init,
     Json,
     PerturbCalibration,
+    Precision,
+    Resume,
     Root,
+    RunFolder,
+    RunSeed,
     SkipBad,
     Split,
     Weights,
+    Workers,
     init_source,
     known,
 )
@@ -69,19 +76,10 @@ def pretrain(
     init: Init = None,
     allow_mismatch: AllowMismatch = False,
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Default: 50.", min=1)] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", metavar="N", help="Frames a batch and device.", min=1)
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1 …"),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option("--precision", metavar="BITS", help="32, 16-mixed or bf16-mixed. Default: 32.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", help="Processes that read frames and find units.", min=0)
-    ] = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    precision: Precision = None,
+    workers: Workers = None,
     cache: Annotated[
         str | None,
         typer.Option(
@@ -93,16 +91,9 @@ def pretrain(
         ),
     ] = None,
     skip_bad: SkipBad = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run; else a new one in runs/.")
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume", metavar="RUN", help="Go on with a stopped run, to the same weights as if never stopped."
-        ),
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random. Default: 0.", min=0)] = None,
+    out: RunFolder = None,
+    resume: Resume = None,
+    seed: RunSeed = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", metavar="FILE", help=f"A YAML file of settings, or a recipe: {_recipes()}."),
@@ -116,6 +107,7 @@ def pretrain(
     measures of every step (metrics.jsonl, TensorBoard), checkpoint.pt to resume and backbone.safetensors to use.
     """
     from xmodal_cli.drive import camera_names
+    from xmodal_cli.training import given, go_on
 
     chosen: dict[str, Any] = {
         "dataset.name": dataset,
@@ -140,9 +132,8 @@ def pretrain(
         chosen |= {"dataset.root": root, "train.device": device, "train.workers": workers}
         summary = _start(out, config, assignments or [], chosen)
     else:
-        changed = [_option(name) for name, value in chosen.items() if value is not None]
-        changed += [name for name, value in (("--out", out), ("--config", config)) if value]
-        summary = _go_on(resume, root, device, workers, [*changed, *(f"--set {text}" for text in assignments or ())])
+        changed = given(chosen, _OPTIONS, out, config, assignments)
+        summary = go_on(resume, "pretrain", changed, root, device, workers, prepare=_prepare_teacher)
     if json and summary is not None:
         from xmodal_cli.console import print_json
 
@@ -176,21 +167,6 @@ def _prepare_teacher(experiment: Pretraining) -> None:
             plugins.load(plugins.TEACHER, teacher.name).prepare(teacher.options, on_bytes)
 
 
-def _go_on(
-    resume: Path, root: Path | None, device: str | None, workers: int | None, changed: list[str]
-) -> Summary | None:
-    """Train a stopped run to its end."""
-    from xmodal_cli.training import run_to_resume, watched
-
-    experiment: Any = run_to_resume(resume, "pretrain", changed)
-    from xmodal_core.train.loop import resume as go_on
-
-    _prepare_teacher(experiment)
-    return watched(
-        lambda listener, stop: go_on(resume, root=root, device=device, workers=workers, listener=listener, stop=stop)
-    )
-
-
 _OPTIONS = {
     "train.damaged": "--skip-bad",
     "teacher.weights_file": "--weights",
@@ -203,11 +179,3 @@ _OPTIONS = {
 def _whole(cache: str) -> str:
     """The folder from the root of the file system on, so that it holds wherever the run is resumed from."""
     return cache if cache == "off" else str(Path(cache).expanduser().absolute())
-
-
-def _option(name: str) -> str:
-    """How the command line names the setting that an option stands for."""
-    section, _, leaf = name.partition(".")
-    if name in _OPTIONS:
-        return _OPTIONS[name]
-    return f"--{section if leaf == 'name' else leaf.replace('_', '-')}"

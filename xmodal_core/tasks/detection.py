@@ -441,7 +441,8 @@ def _for_protocol(protocol: DetectionProtocol, one: Judged) -> Detections:
 
 def _grid_of(network: PointNetwork) -> BevGrid:
     if network.bev_grid is None:
-        able = [name for name in plugins.names(plugins.NETWORK) if load_network(name).bev_grid is not None]
+        with torch.device("meta"):  # to look at, not to use
+            able = [name for name in plugins.names(plugins.NETWORK) if load_network(name).bev_grid is not None]
         raise InputError(
             f"detection needs a bird's-eye map, which the network '{plugins.name_of(network)}' does not make",
             f"choose one that does: {', '.join(able)}",

@@ -30,7 +30,7 @@ from xmodal_core.train.model import BEST, FILE_NAME
 from xmodal_core.train.parts import choose_workers
 from xmodal_core.train.plan import evenly_spread
 from xmodal_core.train.sitting import rank
-from xmodal_core.train.work import AnyLoaded, Work
+from xmodal_core.train.work import AnyLoaded, Judge, Work
 from xmodal_core.types import Ints
 
 LIST = "labelled.txt"
@@ -260,13 +260,13 @@ class FinetuneWork(Work):
         """See ``Work``."""
         save_backbone(folder / BEST, self.module.state_dict(), self._model_card(card))
 
-    def judges_after(self, epoch: int) -> bool:
-        """See ``Work``."""
+    def judge_after(self, epoch: int) -> Judge | None:
+        """See ``Work``: after the first epoch, every so many, and the last."""
         every, last = self.experiment.evaluate.every, self.experiment.train.epochs
-        return epoch == last or (every > 0 and (epoch == 1 or epoch % every == 0))
+        due = epoch == last or (every > 0 and (epoch == 1 or epoch % every == 0))
+        return self._judge if due else None
 
-    def judge(self, device: torch.device, stop: Callable[[], bool]) -> dict[str, Any]:
-        """See ``Work``."""
+    def _judge(self, device: torch.device, stop: Callable[[], bool]) -> dict[str, Any]:
         train = self.experiment.train
         judging = Judging(
             dataset=self.frames.judged,

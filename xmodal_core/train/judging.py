@@ -14,8 +14,8 @@ from xmodal_core.metrics import Protocol
 from xmodal_core.train import run
 from xmodal_core.train.config import whole_path
 from xmodal_core.train.evaluation import Judging
-from xmodal_core.train.finetune_config import finetuning_of
-from xmodal_core.train.finetune_work import find_frames, open_split
+from xmodal_core.train.finetune_config import Finetuning, finetuning_of
+from xmodal_core.train.finetune_work import LIST, find_frames, open_split
 from xmodal_core.train.model import Model
 from xmodal_core.train.plan import evenly_spread
 
@@ -41,10 +41,11 @@ def find_judging(
         assignments: ``--set`` texts, options of the data set.
 
     Raises:
-        InputError, DataError: the data set cannot be opened, there is no such split, or nothing says where it is.
+        InputError, DataError: the data set cannot be opened, there is no such split, or nothing says where it is or
+            which frames were labelled.
     """
-    experiment = finetuning_of(model.saved.card["settings"], assignments)
     folder = source if source.is_dir() else source.parent
+    experiment = _with_its_list(finetuning_of(model.saved.card["settings"], assignments), folder, split)
     if root is None and (folder / run.SETTINGS).is_file():
         root = run.read_run(folder).root
     experiment = replace(experiment, root=None if root is None else whole_path(root))
@@ -57,6 +58,20 @@ def find_judging(
     if not len(indices):
         raise InputError(f"there is no frame in split '{called}' of {dataset.root}", "choose another with --split")
     return Judging(dataset, indices[evenly_spread(len(indices), frames)], called, torch.device("cpu"))
+
+
+def _with_its_list(experiment: Finetuning, folder: Path, split: str | None) -> Finetuning:
+    """``experiment`` whose list of labelled frames, if it has one, is that in the run's ``folder``: the card says only
+    what the one that it was given was called."""
+    if experiment.labels.file is None or split is not None:
+        return experiment
+    if not (folder / LIST).is_file():
+        raise InputError(
+            f"which frames are labelled was given by {experiment.labels.file}, and {folder} has no {LIST}",
+            "give the run's folder, or say on which split with --split",
+        )
+    labels = experiment.labels.model_copy(update={"file": str(folder / LIST)})
+    return replace(experiment, labels=labels)
 
 
 def standing(source: Path, model: Model, protocol: Protocol) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from xmodal_core.train.memory import is_out_of_memory, out_of_memory, peak_memor
 from xmodal_core.train.metrics import EVALUATIONS, MetricsLog, Summary, mean_of, read_metrics
 from xmodal_core.train.plan import Plan
 from xmodal_core.train.report import Listener
-from xmodal_core.train.work import Work
+from xmodal_core.train.work import Judge, Work
 
 
 def rank(judged: Mapping[str, Any]) -> float:
@@ -241,10 +241,13 @@ class Sitting:
 
     def due(self) -> bool:
         """Whether the module is to be judged as it is now: an epoch just ended, and nobody has yet."""
+        return self._judge() is not None
+
+    def _judge(self) -> Judge | None:
         step = self.progress.step
-        if not step or not self.plan.ends_epoch(step - 1) or not self.work.judges_after(self.plan.epoch(step - 1) + 1):
-            return False
-        return all(line["step"] != step for line in self._judged)
+        if not step or not self.plan.ends_epoch(step - 1) or any(line["step"] == step for line in self._judged):
+            return None
+        return self.work.judge_after(self.plan.epoch(step - 1) + 1)
 
     def judge(self, stop: Callable[[], bool]) -> None:
         """Have the module judged and write down what was said; keep it if it was never better.
@@ -253,9 +256,10 @@ class Sitting:
             DataError: a frame is damaged or has no labels.
             RunInterruptedError: ``stop`` said so.
         """
-        began, step = perf_counter(), self.progress.step
+        began, step, judge = perf_counter(), self.progress.step, self._judge()
+        assert judge is not None  # it is due
         try:
-            said = self.work.judge(self.device, stop)
+            said = judge(self.device, stop)
         except InterruptedError:
             raise self._interrupted("everything is saved, it is judged when it goes on") from None
         self._marked_at += perf_counter() - began  # the run's time is that of training

@@ -24,6 +24,11 @@ from xmodal_core.train.metrics import Summary
 from xmodal_core.train.plan import Plan
 from xmodal_core.types import Ints
 
+Judge = Callable[[torch.device, Callable[[], bool]], dict[str, Any]]
+"""Says of a module on a device, as it is now: ``metrics``, figures by name, the one that ranks first, and under which
+rules; the module is in eval mode meanwhile. Raises InterruptedError where the second argument, which is asked now and
+then, says that it should stop."""
+
 
 class Trainable(Protocol):
     """A method or a task: a module around the network that it trains."""
@@ -131,18 +136,9 @@ class Work(ABC):
     def save_more(self, folder: Path, card: Mapping[str, Any]) -> None:  # noqa: B027
         """Write further files with each checkpoint; ``card`` is that of the backbone."""
 
-    def judges_after(self, epoch: int) -> bool:
-        """Whether the module is judged when ``epoch`` (from 1) is over."""
-        return False
-
-    def judge(self, device: torch.device, stop: Callable[[], bool]) -> dict[str, Any]:
-        """What somebody says of the module as it is now: ``metrics``, figures by name, the one that ranks first, and
-        under which rules; its module is in eval mode meanwhile.
-
-        Raises:
-            InterruptedError: ``stop`` said so.
-        """
-        raise NotImplementedError
+    def judge_after(self, epoch: int) -> Judge | None:
+        """Who judges the module when ``epoch`` (from 1) is over; None: nobody."""
+        return None
 
     def save_best(self, folder: Path, card: Mapping[str, Any]) -> None:  # noqa: B027
         """Keep the module as it is now: it was judged better than ever before."""

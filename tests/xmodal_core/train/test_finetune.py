@@ -4,6 +4,7 @@ begin with are compared, and a handful of frames can be learnt by heart."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from xmodal_core.datasets import semantic_kitti
+from xmodal_core.datasets import open_dataset, semantic_kitti
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.points import load_network
 from xmodal_core.train import finetune_work, loop
@@ -150,11 +151,11 @@ def test_stopped_anywhere_it_comes_to_the_same_weights(experiment: Callable[...,
 def test_an_evaluation_that_was_cut_off_comes_first_when_the_run_goes_on(
     experiment: Callable[..., Finetuning], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop_while_judging(self: Any, device: Any, stop: Any) -> dict[str, Any]:
+    def stop_while_judging(module: Any, protocol: Any) -> Any:
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetune_work.FinetuneWork, "judge", stop_while_judging)
+        patch.setattr(finetune_work.judging, "judge", stop_while_judging)
         with pytest.raises(RunInterruptedError, match="stopped after step 2 of 6"):
             loop.finetune(experiment(), tmp_path / "run")
     assert read_metrics(tmp_path / "run", EVALUATIONS) == []
@@ -257,6 +258,27 @@ def test_no_frame_left_to_be_judged_on_is_said_before_anything_is_made(
     with pytest.raises(InputError, match="is none"):
         loop.finetune(experiment(labels__protocol="slidr", labels__fraction=0.01), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_list_left_over_is_judged_again(
+    experiment: Callable[..., Finetuning], scans: Path, tmp_path: Path
+) -> None:
+    """The card says only what the list was called; the run's folder has the list, a file alone needs a split."""
+    names = open_dataset("semantic_kitti", scans)
+    chosen = tmp_path / "chosen.txt"
+    chosen.write_text("".join(f"{names.name(index)}\n" for index in (1, 4)))
+    listed = experiment(labels__file=chosen, evaluate__split="rest", evaluate__frames="null", train__epochs=1)
+    loop.finetune(listed, tmp_path / "run")
+    chosen.unlink()
+    model = load_model(tmp_path / "run")
+    assert model.saved.card["settings"]["labels"]["file"] == "chosen.txt"
+    assert find_judging(tmp_path / "run", model).indices.tolist() == [0, 2, 3, 5]
+    alone = tmp_path / "given_away" / "model.safetensors"
+    alone.parent.mkdir()
+    shutil.copy(tmp_path / "run" / "model.safetensors", alone)
+    with pytest.raises(InputError, match=r"chosen\.txt, and .*given_away has no labelled\.txt"):
+        find_judging(alone, model, scans)
+    assert len(find_judging(alone, model, scans, split="train").indices) == FRAMES
 
 
 def test_a_file_that_is_no_model_is_named(pretrained: Path, tmp_path: Path) -> None:
