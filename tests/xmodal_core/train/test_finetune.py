@@ -151,11 +151,11 @@ def test_stopped_anywhere_it_comes_to_the_same_weights(experiment: Callable[...,
 def test_an_evaluation_that_was_cut_off_comes_first_when_the_run_goes_on(
     experiment: Callable[..., Finetuning], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop_while_judging(module: Any, protocol: Any) -> Any:
+    def stop_while_judging(self: Any, module: Any, protocol: Any) -> Any:
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetune_work.judging, "judge", stop_while_judging)
+        patch.setattr(finetune_work.Judging, "judge", stop_while_judging)
         with pytest.raises(RunInterruptedError, match="stopped after step 2 of 6"):
             loop.finetune(experiment(), tmp_path / "run")
     assert read_metrics(tmp_path / "run", EVALUATIONS) == []
