@@ -155,6 +155,36 @@ def _print_states(places: list[Place]) -> None:
     out.print(f"{len(states)} jobs in {places[0].folder}: {count}", highlight=False, soft_wrap=True, markup=False)
 
 
+@app.command("report")
+def report(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="YAML files, or names that 'study list' gives.")
+    ],
+    folder: Folder = JOBS,
+    page: Annotated[
+        Path,
+        typer.Option(
+            "--into",
+            metavar="PAGE",
+            help="A Markdown page: what stands between a study's marks is replaced, prose around them stays; pictures "
+            "go into a folder of its name.",
+        ),
+    ] = Path("results.md"),
+    json: Json = False,
+) -> None:
+    """Write what studies came to into a page: tables, pictures, the rules behind them, what they took."""
+    from xmodal_cli.console import err, print_json
+    from xmodal_core.study.grid import read_study
+    from xmodal_core.study.report import as_json, write
+    from xmodal_core.study.report import report as summarise
+
+    found = [summarise(read_study(file), folder) for file in files]
+    write(page, found)
+    err.print(f"wrote {page}", highlight=False, soft_wrap=True, markup=False)
+    if json:
+        print_json([as_json(one) for one in found])
+
+
 @app.command("table")
 def table(
     file: File,
