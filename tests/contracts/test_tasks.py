@@ -25,7 +25,7 @@ from xmodal_core.types import Frame
 
 TASKS = plugins.names(plugins.TASK)
 DATASETS = plugins.names(plugins.DATASET)
-NETWORKS = {"segmentation": ("minkunet", {"voxel_size": 0.5}), "detection": ("pillars", {"pillar_size": 1.0})}
+NETWORKS = {"segmentation": ("minkunet", {"voxel_size": 0.5}), "detection": ("pillars", {"pillar_size": 0.8})}
 """A small network that suits a task; another task has to be named here."""
 
 STAY = Motion(np.eye(3), np.zeros(3))

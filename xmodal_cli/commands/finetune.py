@@ -90,7 +90,9 @@ def finetune(
     network: Annotated[
         str | None,
         typer.Option(
-            "--network", metavar="NAME", help=f"LiDAR network: {known(plugins.NETWORK)}. Default: that of --init."
+            "--network",
+            metavar="NAME",
+            help=f"LiDAR network: {known(plugins.NETWORK)}. Default: that of --init, else one that suits the task.",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Default: the task's.", min=1)] = None,

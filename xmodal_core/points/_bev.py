@@ -20,7 +20,7 @@ class BevSettings(NetworkSettings):
     """The options of the 2D part; a plugin adds those of what comes before it."""
 
     range: tuple[float, float, float, float, float, float] = setting(
-        (-80.0, -80.0, -5.0, 80.0, 80.0, 3.0),
+        (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0),
         "extent of the bird's-eye map: x, y, z from, x, y, z to; points beyond it in x or y get zeros",
         unit="m",
     )

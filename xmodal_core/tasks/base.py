@@ -141,8 +141,8 @@ class Task(nn.Module, ABC):
 
     @classmethod
     def defaults(cls, dataset: str, *, pretrained: bool) -> Mapping[str, Mapping[str, Any]]:
-        """Settings of other sections (``augment``, ``train``, ``dataset``) that this task has on ``dataset`` where
-        nobody chose; ``pretrained``: the run begins with weights that have learnt something."""
+        """Settings of other sections (``augment``, ``train``, ``dataset``, ``network``) that this task has on
+        ``dataset`` where nobody chose; ``pretrained``: the run begins with weights that have learnt something."""
         return {}
 
     @classmethod

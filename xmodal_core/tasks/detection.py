@@ -40,6 +40,8 @@ HEAT_BIAS = -2.19
 PROTOCOLS = {"nuscenes": "nuscenes_detection", "waymo": "waymo_detection", "once": "once_detection"}
 """The official judges of data sets."""
 PLAIN = "centre_distance"
+NETWORK = "pillars"
+"""What detection trains where no network was chosen: it needs one with a bird's-eye map."""
 
 PRESETS = {
     "nuscenes": "nuscenes",
@@ -210,7 +212,7 @@ class Detection(Task):
 
     @classmethod
     def defaults(cls, dataset: str, *, pretrained: bool) -> Mapping[str, Mapping[str, Any]]:
-        """See ``Task``: the preset of the data set, its augmentation, its rate and its epochs."""
+        """See ``Task``: a network with a map; the preset of the data set, its augmentation, its rate, its epochs."""
         preset = PRESETS.get(dataset, "plain")
         turned = 22.5 if preset in ("nuscenes", "sample") else 45.0
         # KITTI is labelled ahead only: nothing of what lies behind is learnt.
@@ -219,6 +221,7 @@ class Detection(Task):
         epochs = {"nuscenes": 20, "waymo": 30, "once": 80, "kitti_object": 80}.get(dataset)
         return {
             "task": {"preset": preset},
+            "network": {"name": NETWORK},
             "augment": {**mirrored, "rotation": turned, "scale_min": 0.95, "scale_max": 1.05},
             "train": {**train, **({} if epochs is None else {"epochs": epochs})},
         }

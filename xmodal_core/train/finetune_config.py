@@ -127,10 +127,10 @@ def finetuning_of(settings: Mapping[str, Any], assignments: Sequence[str] = ()) 
 
 def _validated(sections: Written, origin: Origin, gpu: bool | None) -> Finetuning:
     dataset, root = written_dataset(sections)
-    suit_network(sections["network"], dataset, root, sections["train"].get("device", "auto"), gpu)
     kind = plugins.load(plugins.TASK, str(sections["task"].get("name") or DEFAULTS["task"]))
     pretrained = sections["init"].get("source") is not None
     _lay_under(sections, kind.defaults(dataset, pretrained=pretrained))
+    suit_network(sections["network"], dataset, root, sections["train"].get("device", "auto"), gpu)
     return Finetuning(
         dataset=choose("dataset", sections, origin),
         root=root,

@@ -167,7 +167,8 @@ def test_hard_pillars_leave_out_what_is_above_or_below_the_range() -> None:
 
 
 def test_a_point_that_rounding_carries_over_the_upper_end_is_out_of_range() -> None:
-    network = load_network("pillars", {"features": [8, 8, 8], "up_features": [4, 4, 4]}).eval()
+    narrow = {"features": [8, 8, 8], "up_features": [4, 4, 4]}
+    network = load_network("pillars", {**narrow, "range": (-80, -80, -5, 80, 80, 3), "pillar_size": 0.25}).eval()
     below = torch.nextafter(torch.tensor(80.0), torch.tensor(0.0)).item()
     points = torch.tensor([[below, below, 0.0], [79.99, 79.99, 0.0]])
     features = network(points, torch.zeros(2, 1), torch.tensor([0, 2])).features

@@ -28,6 +28,7 @@ from xmodal_core.tasks.detection import Detection, DetectionConfig
 from xmodal_core.train.augment import motion
 from xmodal_core.train.batch import stack_channels
 from xmodal_core.train.config import AugmentConfig
+from xmodal_core.train.finetune_config import read_finetuning
 from xmodal_core.types import Boxes, Frame
 
 WITH_BOXES = ("nuscenes", "sample", "waymo", "once", "kitti_object", "kitti_raw", "kitti_tracking", "folder")
@@ -310,6 +311,11 @@ class TestSettings:
     def test_a_class_is_in_one_group(self) -> None:
         with pytest.raises(InputError, match="do not fit together"):
             validate(DetectionConfig, {"groups": [["car"], ["car"]]}, "task")
+
+    def test_a_network_with_a_map_is_taken_where_none_was_chosen(self) -> None:
+        options = {"task.name": "detection", "dataset.name": "kitti_object", "dataset.root": "/data"}
+        for network, taken in ((None, "pillars"), ("voxels", "voxels")):
+            assert read_finetuning(None, [], {**options, "network.name": network}).network.name == taken
 
     def test_groups_keep_to_the_classes_there_are(self) -> None:
         config = settings_of("nuscenes")
