@@ -2,18 +2,24 @@
 
 Nothing here is of the order of all pairs: neighbours are looked for in the cells of a grid around a point, and pairs
 are worked off in pieces of at most ``MOST_PAIRS``. Whatever has a choice takes the point that comes first, so that the
-same points give the same result on every device.
+same points give the same result on every device. Points on a CPU go through compiled loops (``_neighbours_compiled``),
+which are faster there and give the same bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from xmodal_core.points import _neighbours_compiled as loops
+
+COMPILED = ("cpu",)
+"""The kinds of device whose memory the compiled loops read."""
 MOST_PAIRS = 2**21
 """The most pairs of points that are held at once."""
 WIDER = 4
@@ -38,7 +44,17 @@ class Cloud(NamedTuple):
 
     def rows(self, rows: Tensor, offsets: Tensor) -> Cloud:
         """Those points, which ``offsets`` part into frames."""
-        return Cloud(self.points[rows], offsets)
+        return Cloud(self.points.index_select(0, rows), offsets)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled loops take these points."""
+        return self.points.device.type in COMPILED and self.points.dtype in (torch.float32, torch.float64)
+
+    def arrays(self) -> Iterator[tuple[int, loops.Points]]:
+        """The first row of each frame, and its (n,3) points; of points on a CPU."""
+        points = self.points.detach().contiguous().numpy()
+        return ((first, points[first:last]) for first, last in pairwise(self.offsets.tolist()))
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,15 @@ class Gathered:
 def gathered(index: Tensor, rows: int) -> Gathered:
     """The picking of ``index`` (any shape) among as many ``rows``."""
     index = index.flatten()
-    return Gathered(index, torch.argsort(index, stable=True), torch.bincount(index, minlength=rows))
+    return Gathered(index, *stable_order(index, rows))
+
+
+def stable_order(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """What sorts ``index`` (K,), int64 below ``rows``, equal ones as they come, and how often each number is there."""
+    if index.device.type in COMPILED:
+        order, count = loops.order(index.numpy(), rows)
+        return torch.from_numpy(order), torch.from_numpy(count)
+    return torch.argsort(index, stable=True), torch.bincount(index, minlength=rows)
 
 
 class _Gather(torch.autograd.Function):
@@ -124,9 +148,23 @@ class Sampled(NamedTuple):
 def farthest_points(cloud: Cloud, count: int) -> Sampled:
     """Farthest point sampling of each frame (Qi 2017) from its first point on: min(count, n) points of each.
 
-    Each step takes the point whose nearest chosen one is farthest away, of several the first. All frames, at least one
-    of them with a point, go side by side.
+    Each step takes the point whose nearest chosen one is farthest away, of several the first. At least one frame has a
+    point.
     """
+    return _frame_by_frame(cloud, count) if cloud.compiled else _side_by_side(cloud, count)
+
+
+def _frame_by_frame(cloud: Cloud, count: int) -> Sampled:
+    rows, furthest = [], cloud.points.new_zeros(())
+    for first, points in cloud.arrays():
+        if len(points):
+            chosen, square = loops.farthest_points(points, count)
+            rows.append(torch.from_numpy(chosen) + first)
+            furthest = furthest.clamp(min=square)
+    return Sampled(torch.cat(rows), first_rows(cloud.offsets, count)[1], float(furthest.sqrt()))
+
+
+def _side_by_side(cloud: Cloud, count: int) -> Sampled:
     sizes = cloud.offsets.diff()
     frames, longest = len(sizes), int(sizes.max())
     count = min(count, longest)
@@ -268,6 +306,19 @@ def balls(cloud: Cloud, centres: Cloud, radii: tuple[float, ...], sizes: tuple[i
     Returns:
         for each radius (M,size) int64 rows of ``cloud``.
     """
+    return (_balls_by_loops if cloud.compiled else _balls_by_pairs)(cloud, centres, radii, sizes)
+
+
+def _balls_by_loops(cloud: Cloud, centres: Cloud, radii: tuple[float, ...], sizes: tuple[int, ...]) -> list[Tensor]:
+    found: list[list[Tensor]] = [[] for _ in radii]
+    for (first, points), (_, middles) in zip(cloud.arrays(), centres.arrays(), strict=True):
+        for members, radius, size in zip(found, radii, sizes, strict=True):
+            if len(middles):
+                members.append(torch.from_numpy(loops.ball(points, middles, radius, size)) + first)
+    return [torch.cat(members) for members in found]
+
+
+def _balls_by_pairs(cloud: Cloud, centres: Cloud, radii: tuple[float, ...], sizes: tuple[int, ...]) -> list[Tensor]:
     grid = grid_of(cloud, max(radii))
     found = [grid.row.new_empty(len(centres.points), size) for size in sizes]
     for pairs in grid.pairs(centres, torch.arange(len(centres.points), device=grid.row.device)):
@@ -318,10 +369,30 @@ def three_nearest(cloud: Cloud, queries: Cloud, reach: float) -> Nearest:
         queries: where to look from.
         reach: metres, about as far as the nearest point is; of no influence on what is found.
     """
+    edge = max(1.5 * reach, 0.1)
+    index, squares = (_three_by_loops if cloud.compiled else _three_by_cells)(cloud, queries, edge)
+    inverse = 1.0 / (squares.sqrt() + 1e-8)  # three_nn and PointnetFPModule of OpenPCDet
+    picks = tuple(gathered(column, len(cloud.points)) for column in index.unbind(1))
+    return Nearest(picks, inverse / inverse.sum(1, keepdim=True))
+
+
+def _three_by_loops(cloud: Cloud, queries: Cloud, edge: float) -> tuple[Tensor, Tensor]:
+    """(N,3) rows of ``cloud``, 0 where there are fewer, and their squares, infinite there."""
+    index = queries.offsets.new_zeros(len(queries.points), 3)
+    squares = queries.points.new_full(index.shape, torch.inf)
+    for (first, points), (row, places) in zip(cloud.arrays(), queries.arrays(), strict=True):
+        if len(places):
+            near, apart = map(torch.from_numpy, loops.three_nearest(points, places, edge))
+            index[row : row + len(places)] = torch.where(near < 0, 0, near + first)
+            squares[row : row + len(places)] = apart
+    return index, squares
+
+
+def _three_by_cells(cloud: Cloud, queries: Cloud, edge: float) -> tuple[Tensor, Tensor]:
+    """(N,3) rows of ``cloud``, 0 where there are fewer, and their squares, infinite there."""
     index = queries.offsets.new_zeros(len(queries.points), 3)
     squares = queries.points.new_full(index.shape, torch.inf)
     left = torch.arange(len(index), device=index.device)
-    edge = max(1.5 * reach, 0.1)
     while len(left):
         grid = grid_of(cloud, edge)
         for rows, nearest, apart in _three_around(grid, queries, left):
@@ -330,9 +401,7 @@ def three_nearest(cloud: Cloud, queries: Cloud, reach: float) -> Nearest:
             break
         left = left[squares[left, 2] > edge * edge]
         edge *= WIDER
-    inverse = 1.0 / (squares.sqrt() + 1e-8)  # three_nn and PointnetFPModule of OpenPCDet
-    picks = tuple(gathered(column, len(cloud.points)) for column in index.unbind(1))
-    return Nearest(picks, inverse / inverse.sum(1, keepdim=True))
+    return index, squares
 
 
 def _three_around(grid: Grid, queries: Cloud, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

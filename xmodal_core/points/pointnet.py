@@ -17,6 +17,7 @@ from xmodal_core.points._neighbours import (
     first_rows,
     gathered,
     shuffled,
+    stable_order,
     three_nearest,
 )
 from xmodal_core.points._norm import BatchNorm
@@ -155,9 +156,8 @@ class PointNet(PointNetwork):
         low, high = points.new_tensor(self.config.range[:3]), points.new_tensor(self.config.range[3:])
         rows = ((points >= low) & (points < high)).all(1).nonzero()[:, 0]
         frame = Cloud(points, offsets).frame[rows]
-        rows = rows[_order(frame, shuffled(points[rows]))]
-        sizes = torch.bincount(frame, minlength=len(offsets) - 1)
-        return rows, nn.functional.pad(sizes.cumsum(0), (1, 0))
+        order, sizes = _order(frame, shuffled(points.index_select(0, rows)), len(offsets) - 1)
+        return rows[order], nn.functional.pad(sizes.cumsum(0), (1, 0))
 
     def _all_levels(self, everything: Cloud, channels: Tensor) -> Tensor:
         """(N,width) features of all points, from the drawn ones down to the fewest centres and back."""
@@ -186,9 +186,9 @@ class PointNet(PointNetwork):
         As OpenPCDet's ``sample_points``: those beyond ``keep_beyond`` first, unless they alone are too many.
         """
         frame, beyond = everything.frame, everything.points.norm(dim=1) >= self.config.keep_beyond
-        too_many = torch.bincount(frame[beyond], minlength=len(everything.offsets) - 1) >= self.config.sample
-        later = ~beyond & ~too_many[frame]
-        order = _order(frame, later)
+        frames = len(everything.offsets) - 1
+        too_many = torch.bincount(frame[beyond], minlength=frames) >= self.config.sample
+        order, _ = stable_order(2 * frame + (~beyond & ~too_many[frame]), 2 * frames)
         first, offsets = first_rows(everything.offsets, self.config.sample)
         return torch.sort(order[first])[0], offsets
 
@@ -205,10 +205,11 @@ class PointNet(PointNetwork):
             return torch.cat(seen, dim=1)
 
 
-def _order(frame: Tensor, key: Tensor) -> Tensor:
-    """What sorts by frame, then by ``key``, then as it was."""
+def _order(frame: Tensor, key: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """What sorts by frame, then by ``key``, then as it was; how many are in each frame."""
     order = torch.argsort(key, stable=True)
-    return order[torch.argsort(frame[order], stable=True)]
+    by_frame, sizes = stable_order(frame[order], frames)
+    return order[by_frame], sizes
 
 
 class _Layers(nn.Module):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xmodal_core.errors import InputError
-from xmodal_core.points import load_network
+from xmodal_core.points import _neighbours, load_network
 from xmodal_core.points._neighbours import Cloud
 from xmodal_core.points.pointnet import PointNet
 
@@ -48,6 +48,21 @@ def test_points_beyond_are_drawn_first_unless_they_are_too_many() -> None:
     drawn, offsets = network._draw(Cloud(torch.cat(frames), sizes))
     assert drawn.tolist() == [0, 1, 3, 5, 6, 7, 8, 9, 13, 14]
     assert offsets.tolist() == [0, 4, 8, 10]
+
+
+def test_compiled_loops_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forward and backward, on a batch of two frames, bit for bit."""
+    points = torch.randn(700, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([15.0, 15.0, 1.0])
+    batch = points, torch.ones(700, 1), torch.tensor([0, 400, 700])
+    found = []
+    for compiled in (("cpu",), ()):
+        monkeypatch.setattr(_neighbours, "COMPILED", compiled)
+        torch.manual_seed(0)
+        network = made(sample=256, centres=[64, 32, 8])
+        features = network(*batch).features
+        features.square().mean().backward()
+        found.append([features, *(parameter.grad for parameter in network.parameters())])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*found, strict=True))
 
 
 def test_a_point_that_is_not_drawn_is_like_its_neighbours() -> None:
