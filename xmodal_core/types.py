@@ -111,8 +111,8 @@ class Boxes:
         track: (B,) int64, the same number for the same object in all frames of a scene; -1 unknown.
         velocity: (B,2) float32, metres a second in LiDAR axes; NaN unknown.
         points: (B,) int64, how many points lie in the box by the data set's own count, -1 unknown; None: all unknown.
-        difficulty: (B,) int64, the level as labelled, 0 where nobody said (Waymo: 2 is the hard one); None: nobody said
-            anywhere.
+        difficulty: (B,) int64, the level as labelled, 0 where nobody said (Waymo: 2 is the hard one; KITTI: 1 to 3);
+            None: nobody said anywhere.
     """
 
     centre: Floats

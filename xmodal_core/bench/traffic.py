@@ -35,6 +35,13 @@ ONCE = (
     Kind("Pedestrian", (0.7, 0.7, 1.7), 0.2),
     Kind("Cyclist", (1.8, 0.7, 1.7), 0.2),
 )
+KITTI = (
+    Kind("Car", (3.9, 1.6, 1.5), 0.4),
+    Kind("Van", (5.0, 1.9, 2.2), 0.1),
+    Kind("Pedestrian", (0.8, 0.6, 1.7), 0.2),
+    Kind("Person_sitting", (0.8, 0.6, 1.3), 0.1),
+    Kind("Cyclist", (1.8, 0.6, 1.7), 0.2),
+)
 
 
 def traffic(

@@ -13,15 +13,23 @@ from xmodal_core.datasets._files import FETCH_AGAIN, plausible
 from xmodal_core.errors import DataError
 from xmodal_core.types import Boxes, Doubles
 
+EASY, MODERATE, HARD, HARDER = 1, 2, 3, 4
+"""Levels of difficulty of the object benchmark; ``HARDER`` boxes count at none."""
+
+LEVELS = {EASY: (40.0, 0, 0.15), MODERATE: (25.0, 1, 0.3), HARD: (25.0, 2, 0.5)}
+"""Of a level: the least height of a box in the picture, in pixels, how far it may be occluded (0: in full view, 1:
+partly, 2: largely, 3: unknown), and which share of it cut off at the picture's edge. Object development kit."""
+
 
 class Label(NamedTuple):
-    """One line of a label file: class, geometric centre in rectified camera coordinates, length, width, height, and
-    the rotation about the camera's y-axis."""
+    """One line of a label file: class, geometric centre in rectified camera coordinates, length, width, height, the
+    rotation about the camera's y-axis, and how hard the object benchmark finds it."""
 
     kind: int
     centre: tuple[float, float, float]
     size: tuple[float, float, float]
     rotation_y: float
+    difficulty: int
 
 
 def parse_label(words: Sequence[str], place: str) -> Label | None:
@@ -33,17 +41,39 @@ def parse_label(words: Sequence[str], place: str) -> Label | None:
     if not words or words[0] == "DontCare":
         return None
     try:
+        cut_off, occluded, _, _, top, _, bottom = [float(word) for word in words[1:8]]
         height, width, length, x, y, z, rotation_y = values = [float(word) for word in words[8:15]]
     except ValueError:
         raise DataError(f"{place} is no label of 15 values", FETCH_AGAIN) from None
     if not plausible(values) or min(values[:3]) <= 0:
         raise DataError(f"{place} is no box: {' '.join(words[8:15])}", FETCH_AGAIN)
     # (x, y, z) is the middle of the box's bottom, and y points down.
-    return Label(_kitti.class_number(words[0], place), (x, y - height / 2, z), (length, width, height), rotation_y)
+    return Label(
+        kind=_kitti.class_number(words[0], place),
+        centre=(x, y - height / 2, z),
+        size=(length, width, height),
+        rotation_y=rotation_y,
+        difficulty=_difficulty(bottom - top, occluded, cut_off),
+    )
 
 
-def boxes_of_labels(labels: Sequence[Label], track: Sequence[int], lidar_to_rectified: Doubles) -> Boxes:
-    """``labels``, each with its number of a ``track``, in the LiDAR's frame; their velocity is unknown."""
+def _difficulty(tall: float, occluded: float, cut_off: float) -> int:
+    """The easiest level that takes a box, each taking what the one before it does."""
+    fitting = (
+        level
+        for level, (least, most_occluded, most_cut_off) in LEVELS.items()
+        if tall >= least and occluded <= most_occluded and cut_off <= most_cut_off
+    )
+    return next(fitting, HARDER)
+
+
+def boxes_of_labels(
+    labels: Sequence[Label], track: Sequence[int], lidar_to_rectified: Doubles, *, graded: bool
+) -> Boxes:
+    """``labels``, each with its number of a ``track``, in the LiDAR's frame; their velocity is unknown.
+
+    ``graded``: they have a difficulty. Only the object benchmark's say how much of a box is cut off as a share.
+    """
     rectified_to_lidar = geometry.invert(lidar_to_rectified)
     return Boxes(
         centre=geometry.transform_points(
@@ -55,6 +85,7 @@ def boxes_of_labels(labels: Sequence[Label], track: Sequence[int], lidar_to_rect
         classes=_kitti.CLASSES,
         track=np.array(track, dtype=np.int64),
         velocity=np.full((len(labels), 2), np.nan, dtype=np.float32),
+        difficulty=np.array([label.difficulty for label in labels], dtype=np.int64) if graded else None,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -35,11 +35,21 @@ class KittiObjectConfig(Settings):
     cameras: tuple[str, ...] = setting(("image_2",), "Which cameras: image_2 (left colour), image_3 (right colour)")
 
 
+class Calibration(NamedTuple):
+    """Of one frame: ``lidar_to_rectified`` (4,4), metres, to the rectified coordinates of camera 0; ``projection``
+    (3,4) from there to the left colour picture; ``size`` of that picture, width and height in pixels."""
+
+    lidar_to_rectified: Doubles
+    projection: Doubles
+    size: tuple[int, int]
+
+
 class KittiObject(Dataset):
     """Labelled scenes of the KITTI object benchmark.
 
     The scenes are unrelated: each is a scene of its own, with timestamp 0 and no pose. Points that are not finite are
-    dropped. Velocity is unknown (NaN), track too (-1).
+    dropped. Velocity is unknown (NaN), track too (-1). Boxes' difficulty is 1 (easy), 2 (moderate), 3 (hard) or 4, what
+    the benchmark counts at no level.
     """
 
     Config: ClassVar[type[Settings]] = KittiObjectConfig
@@ -87,6 +97,21 @@ class KittiObject(Dataset):
         unlabelled = f"{self._folder.name}/label_2 is not there, so frames have no boxes"
         return (*(notes if left_out else ()), *(() if (self._folder / "label_2").is_dir() else (unlabelled,)))
 
+    def calibration(self, index: int) -> Calibration:
+        """That of frame ``index``.
+
+        Raises:
+            DataError: a file of it is missing or damaged.
+        """
+        name = self._names[index]
+        file = self._folder / "calib" / f"{name}.txt"
+        values = _kitti.read_calibration(file)
+        return Calibration(
+            lidar_to_rectified=_lidar_to_rectified(values, file),
+            projection=_kitti.projection(values, "P2", file),
+            size=image_size(self._folder / "image_2" / f"{name}.png"),
+        )
+
     def _read(self, index: int) -> Frame:
         name = self._names[index]
         points, channels, stored = _kitti.read_points(self._folder / "velodyne" / f"{name}.bin")
@@ -120,7 +145,7 @@ class KittiObject(Dataset):
         if not folder.is_dir():
             return None
         labels = _read_labels(folder / f"{name}.txt")
-        return boxes_of_labels(labels, [-1] * len(labels), lidar_to_rectified)
+        return boxes_of_labels(labels, [-1] * len(labels), lidar_to_rectified, graded=True)
 
 
 def _read_labels(file: Path) -> list[Label]:

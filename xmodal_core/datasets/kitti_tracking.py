@@ -150,7 +150,7 @@ class _Sequence:
         if self._labels is None:
             return None
         rows = self._labels.get(number, {})
-        return boxes_of_labels(list(rows.values()), list(rows), self._lidar_to_rectified)
+        return boxes_of_labels(list(rows.values()), list(rows), self._lidar_to_rectified, graded=False)
 
     def lacks(self) -> list[str]:
         """What is not there of it, in words."""

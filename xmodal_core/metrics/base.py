@@ -75,15 +75,19 @@ class Detections(_Placed):
     Args:
         score: (B,) confidence, the higher the surer; NaN is refused.
         in_no_label_zone: (B,) bool, whether the box overlaps a region that nobody labelled; None: none does.
+        image_box: (B,4) pixels, left, top, right, bottom of the box in the picture that its benchmark is about; NaN
+            where it is not in it, None: unknown.
     """
 
     score: Doubles = field(default_factory=lambda: np.zeros(0))
     in_no_label_zone: Bools | None = None
+    image_box: Doubles | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check("score", self.score, (len(self),), np.float64)
         _check("in_no_label_zone", self.in_no_label_zone, (len(self),), np.bool_)
+        _check("image_box", self.image_box, (len(self), 4), np.float64)
 
     @classmethod
     def none(cls, classes: tuple[str, ...] = ()) -> Detections:
@@ -243,9 +247,10 @@ class Protocol(ABC):
 
 class DetectionProtocol(Protocol):
     """Scores boxes. A plugin also states ``coordinates``: those in which it takes predictions and truth, ``sensor``
-    for each frame's own, ``world`` for those that ``Frame.pose`` leads to."""
+    for each frame's own, ``world`` for those that ``Frame.pose`` leads to, ``camera`` for those of a camera, with axes
+    ahead, left and up; who wants the last gives ``truth``, ``truth_of`` and ``found_of``."""
 
-    coordinates: ClassVar[Literal["sensor", "world"]] = "sensor"
+    coordinates: ClassVar[Literal["sensor", "world", "camera"]] = "sensor"
 
     def truth(self, dataset: Dataset) -> dict[str, Truth]:
         """The labelled boxes of all frames of ``dataset``, in this protocol's coordinates.
@@ -261,6 +266,15 @@ class DetectionProtocol(Protocol):
     def truth_of(self, dataset: Dataset, index: int, frame: Frame) -> Truth:
         """As ``truth``, of ``frame``, which is number ``index`` of ``dataset`` and has been read already."""
         return self.place(frame, Truth.of(_labelled(frame.name, frame.boxes)))
+
+    def found_of(self, dataset: Dataset, index: int, frame: Frame, found: Detections) -> Detections:
+        """What was ``found`` in ``frame``, number ``index`` of ``dataset``, in LiDAR coordinates, as this protocol
+        takes it: in its own coordinates, and with what its rules need beside boxes.
+
+        Raises:
+            DataError: see ``place``; a file of the frame is missing or damaged.
+        """
+        return self.place(frame, found)
 
     def place(self, frame: Frame, boxes: P) -> P:
         """``boxes`` of ``frame``'s LiDAR coordinates in this protocol's own.

@@ -22,6 +22,7 @@ from xmodal_core.datasets._files import read_text
 from xmodal_core.datasets._once_file import CLASSES
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.geometry_boxes import Overlaps, box_rows, overlaps_3d
+from xmodal_core.metrics._kitti_matching import COUNTS, IGNORED, OTHER, average_precision
 from xmodal_core.metrics.base import (
     DetectionProtocol,
     Detections,
@@ -33,7 +34,6 @@ from xmodal_core.metrics.base import (
     write_whole,
 )
 from xmodal_core.types import Doubles, Frame, Ints
-from xmodal_core.units.compiled import compiled
 
 if TYPE_CHECKING:
     from xmodal_core.datasets.base import Dataset
@@ -46,9 +46,6 @@ LEAST_IOU = {"Vehicle": 0.7, "Pedestrian": 0.3, "Cyclist": 0.5}
 DISTANCES = {"": (0.0, np.inf), " [0, 30)": (0.0, 30.0), " [30, 50)": (30.0, 50.0), " [50, inf)": (50.0, np.inf)}
 """Metres from the LiDAR to a box's centre by the end of a part's name."""
 RECALLS = 50
-
-OTHER, COUNTS, IGNORED = -1, 0, 1
-"""What a box is to a part: of another class, one that counts, or one that may match but neither gains nor costs."""
 
 
 class OnceConfig(Settings):
@@ -193,21 +190,10 @@ class _Boxes(NamedTuple):
 def _average_precision(
     found: _Boxes, labels: _Boxes, pairs: Overlaps, group: str, within: tuple[float, float]
 ) -> float:
-    """The mean over the recalls 1/50, 2/50, …, 1 of the best precision at that recall or above."""
+    """Over the recalls 1/50, 2/50, …, 1."""
     wanted, offered = labels.role(group, within), found.role(group, within)
-    near = pairs.where(
-        (pairs.iou > LEAST_IOU[group]) & (wanted[pairs.a] != OTHER) & (offered[pairs.b] != OTHER),
-    )
-    first = np.searchsorted(near.a, np.arange(len(wanted) + 1))
-    scores: Doubles = _scores_of_matches(first, near.b, wanted, offered, found.score)
-    cuts = _cuts(np.sort(scores)[::-1], int((wanted == COUNTS).sum()))
-    passing = np.sort(found.score[offered == COUNTS])
-    counts: Ints = _counts(first, near.b, near.iou, wanted, offered, found.score, cuts)
-    true, used = counts.T
-    wrong = len(passing) - np.searchsorted(passing, cuts) - used
-    precision = np.zeros(RECALLS + 1)
-    precision[: len(cuts)] = np.maximum.accumulate((true / np.maximum(true + wrong, 1))[::-1])[::-1]
-    return float(np.mean(precision[1:]))
+    near = pairs.where(pairs.iou > LEAST_IOU[group])
+    return average_precision(near, wanted, offered, found.score, _cuts, RECALLS)
 
 
 def _cuts(scores: Doubles, count: int) -> Doubles:
@@ -226,55 +212,6 @@ def _cuts(scores: Doubles, count: int) -> Doubles:
         cuts.append(score)
         cuts += [score] * int(np.count_nonzero(levels[len(cuts) :] < both + 1e-6))
     return np.array(cuts[: RECALLS + 1])
-
-
-@compiled
-def _scores_of_matches(first: Ints, other: Ints, wanted: Ints, offered: Ints, score: Doubles) -> Doubles:
-    """Labels choose in turn, each the free prediction of the highest score: the scores of the matches that count."""
-    taken = np.zeros(len(offered), dtype=np.bool_)
-    scores = np.empty(len(wanted))
-    count = 0
-    for label in range(len(wanted)):
-        best = -1
-        for pair in range(first[label], first[label + 1]):
-            prediction = other[pair]
-            if not taken[prediction] and (best < 0 or score[prediction] > score[best]):
-                best = prediction
-        if best < 0:
-            continue
-        taken[best] = True
-        if wanted[label] == COUNTS and offered[best] == COUNTS:
-            scores[count] = score[best]
-            count += 1
-    return scores[:count]
-
-
-@compiled
-def _counts(first: Ints, other: Ints, iou: Doubles, wanted: Ints, offered: Ints, score: Doubles, cuts: Doubles) -> Ints:
-    """Labels choose in turn at each cut-off, each the free prediction that overlaps most, one that is ignored only
-    where there is no other: (cut-offs, 2) how many matches count, and how many predictions that count are taken."""
-    counts = np.zeros((len(cuts), 2), dtype=np.int64)
-    taken = np.full(len(offered), -1)
-    for cut in range(len(cuts)):
-        for label in range(len(wanted)):
-            best = -1
-            for pair in range(first[label], first[label + 1]):
-                prediction = other[pair]
-                if taken[prediction] == cut or score[prediction] < cuts[cut]:
-                    continue
-                if best < 0 or offered[other[best]] == IGNORED:
-                    better = best < 0 or offered[prediction] == COUNTS
-                else:
-                    better = offered[prediction] == COUNTS and iou[pair] > iou[best]
-                if better:
-                    best = pair
-            if best < 0:
-                continue
-            taken[other[best]] = cut
-            if offered[other[best]] == COUNTS:
-                counts[cut, 1] += 1
-                counts[cut, 0] += wanted[label] == COUNTS
-    return counts
 
 
 # ---- The submission file

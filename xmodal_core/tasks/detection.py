@@ -37,7 +37,12 @@ from xmodal_core.types import Boxes, Doubles, Frame, Ints
 HEAT_BIAS = -2.19
 """Where heat maps start: about 0.1 everywhere."""
 
-PROTOCOLS = {"nuscenes": "nuscenes_detection", "waymo": "waymo_detection", "once": "once_detection"}
+PROTOCOLS = {
+    "nuscenes": "nuscenes_detection",
+    "waymo": "waymo_detection",
+    "once": "once_detection",
+    "kitti_object": "kitti_detection",
+}
 """The official judges of data sets."""
 PLAIN = "centre_distance"
 NETWORK = "pillars"
@@ -413,7 +418,8 @@ class Detection(Task):
         official = PROTOCOLS.get(plugins.name_of(dataset))
         if official is not None:
             protocol = open_protocol(official)
-            if set(self.classes) <= set(protocol.classes):
+            moved = dataset.rig.common_frame and getattr(protocol, "coordinates", None) == "camera"
+            if set(self.classes) <= set(protocol.classes) and not moved:
                 return protocol
         return open_protocol(PLAIN, {"classes": self.classes})
 
@@ -426,20 +432,21 @@ class Detection(Task):
             if protocol.name == PLAIN:
                 labels = replace(labels, classes=tuple(self.config.merge.get(name, name) for name in labels.classes))
             truth[one.frame.name] = labels
-            predictions[one.frame.name] = _for_protocol(protocol, one)
+            predictions[one.frame.name] = _for_protocol(protocol, dataset, one)
         return protocol.evaluate(predictions, truth, split)
 
     def submit(self, protocol: Protocol, dataset: Dataset, judged: Iterable[Judged], out: Path, split: str) -> None:
         """See ``Task``."""
         assert isinstance(protocol, DetectionProtocol)
-        protocol.write_submission({one.frame.name: _for_protocol(protocol, one) for one in judged}, out)
+        found = {one.frame.name: _for_protocol(protocol, dataset, one) for one in judged}
+        protocol.write_submission(found, out)
 
 
-def _for_protocol(protocol: DetectionProtocol, one: Judged) -> Detections:
+def _for_protocol(protocol: DetectionProtocol, dataset: Dataset, one: Judged) -> Detections:
     found: Detections = one.prediction
     if isinstance(protocol, NuScenesDetection):
         found = with_attributes(found)
-    return protocol.place(one.frame, found)
+    return protocol.found_of(dataset, one.number, one.frame, found)
 
 
 def _grid_of(network: PointNetwork) -> BevGrid:

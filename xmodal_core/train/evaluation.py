@@ -61,7 +61,7 @@ class Judging:
         Raises:
             InputError: boxes are asked for in the LiDAR's own coordinates, which the frames are not in.
         """
-        in_sensor = isinstance(protocol, DetectionProtocol) and protocol.coordinates == "sensor"
+        in_sensor = isinstance(protocol, DetectionProtocol) and protocol.coordinates != "world"
         if in_sensor and self.dataset.rig.common_frame:
             raise InputError(
                 f"'{protocol.name}' takes boxes in the LiDAR's own coordinates, but the model was trained with "

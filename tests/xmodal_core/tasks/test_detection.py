@@ -345,7 +345,12 @@ class TestSettings:
 
     @pytest.mark.parametrize(
         ("name", "protocol"),
-        [("nuscenes", "nuscenes_detection"), ("once", "once_detection"), ("kitti_object", "centre_distance")],
+        [
+            ("nuscenes", "nuscenes_detection"),
+            ("once", "once_detection"),
+            ("kitti_object", "kitti_detection"),
+            ("kitti_tracking", "centre_distance"),
+        ],
     )
     def test_the_official_protocol_judges_where_there_is_one(
         self, name: str, protocol: str, example_root: Callable[[str], Path]
