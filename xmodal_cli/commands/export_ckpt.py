@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,11 +13,7 @@ from xmodal_core import plugins
 
 if TYPE_CHECKING:
     from xmodal_core.exporters._parity import Sweep
-    from xmodal_core.exporters.base import Report
     from xmodal_core.train.backbone import Backbone
-
-SHOWN = 8
-"""The most tensors of one kind that are printed."""
 
 
 def formats() -> str:
@@ -65,6 +62,8 @@ def export_ckpt(
     With --parity the file is accompanied by what the network is fed with and what it gives for one frame, of the data
     set of the run where that is at hand, else of a made-up sweep.
     """
+    from xmodal_cli.checkpoint_reports import exported_json, print_exported, print_parity
+    from xmodal_cli.console import print_json
     from xmodal_core.exporters._parity import write_parity
     from xmodal_core.files import refuse_unwritable
     from xmodal_core.train.backbone import load_backbone
@@ -76,16 +75,17 @@ def export_ckpt(
     folder = run if run.is_dir() else run.parent
     file = out or folder / "export" / f"backbone_{format}{exporter.suffix}"
     report = exporter.export(backbone, file, partial=partial, inexact=inexact)
-    recorded = None
+    told = exported_json(report, format)
+    if not json:
+        print_exported(report, backbone.network, format, exporter.part)
     if parity is not None:
         recorded = _sweep(backbone, folder, root, frame, quiet=json)
         write_parity(parity, backbone, recorded, as_stored=exporter.as_stored, canvas=exporter.part is not None)
+        told["parity"] = {"file": str(parity), "input": recorded.origin}
+        if not json:
+            print_parity(parity, recorded)
     if json:
-        _print_json(report, format, parity, recorded)
-    else:
-        _print_report(report, backbone.network, format, exporter.part)
-        if parity is not None and recorded is not None:
-            _print_parity(parity, recorded)
+        print_json(told)
 
 
 def _sweep(backbone: Backbone, folder: Path, root: Path | None, frame: int, *, quiet: bool) -> Sweep:
@@ -102,68 +102,11 @@ def _sweep(backbone: Backbone, folder: Path, root: Path | None, frame: int, *, q
         return made_up_sweep(settings)
     try:
         dataset = open_from_options(name, root, config=written if written.is_file() else None, quiet=quiet)
-        read = dataset.frame(frame)
-        channels = stack_channels(read, settings.channels)
-    except InputError:
+    except InputError as error:
         if root is not None:
             raise
-        return made_up_sweep(settings)
+        made_up = made_up_sweep(settings)
+        return replace(made_up, origin=f"{made_up.origin} (the run's data are not at hand: {error.message})")
+    read = dataset.frame(frame)
+    channels = stack_channels(read, settings.channels)
     return Sweep(read.points, channels, f"frame {frame} ({read.name}) of {plugins.name_of(dataset)}")
-
-
-def _print_json(report: Report, format: str, parity: Path | None, recorded: Sweep | None) -> None:
-    from xmodal_cli.console import print_json
-
-    told: dict[str, Any] = {
-        "file": str(report.file),
-        "format": format,
-        "tensors": report.exported,
-        "of": report.total,
-        "parameters": report.parameters,
-        "made_up": [row.theirs for row in report.made_up],
-        "left_out": dict(report.left_out),
-        "beyond": list(report.beyond),
-        "differences": [difference.what for difference in report.differences],
-        "beside": [str(path) for path in report.beside],
-    }
-    if parity is not None and recorded is not None:
-        told["parity"] = {"file": str(parity), "input": recorded.origin}
-    print_json(told)
-
-
-def _print_report(report: Report, network: str, format: str, part: str | None) -> None:
-    from rich.markup import escape
-
-    from xmodal_cli.console import out
-
-    out.print(
-        f"{report.exported} of {report.total} tensors ({report.parameters:,} numbers) of '{network}' as '{format}': "
-        f"[bold]{escape(str(report.file))}[/]",
-        soft_wrap=True,
-    )
-    _print_some("made up, since only the target has them", [f"{row.theirs} = {row.fill:g}" for row in report.made_up])
-    _print_some("left out", list(report.left_out.values()))
-    _print_some(f"not in it, since '{format}' carries {part} alone", list(report.beyond))
-    _print_some("computed otherwise there", [difference.what for difference in report.differences])
-    for path in report.beside:
-        out.print(f"beside it: {escape(str(path))}", soft_wrap=True)
-    out.print("to load it:")
-    for line in report.usage:
-        out.print(f"    {line}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _print_some(what: str, lines: list[str]) -> None:
-    from xmodal_cli.console import out
-
-    if not lines:
-        return
-    out.print(f"{what} ({len(lines)}):", markup=False, highlight=False)
-    shown = lines if len(lines) <= SHOWN else [*lines[: SHOWN - 1], f"… and {len(lines) - SHOWN + 1} more"]
-    for line in shown:
-        out.print(f"    {line}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _print_parity(parity: Path, recorded: Sweep) -> None:
-    from xmodal_cli.console import out
-
-    out.print(f"input and output for {recorded.origin}: {parity}", soft_wrap=True, markup=False, highlight=False)

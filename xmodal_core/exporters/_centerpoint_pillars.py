@@ -10,7 +10,8 @@ from torch import Tensor
 from xmodal_core.exporters._centerpoint import as_config, neck, norm
 from xmodal_core.exporters._inputs import pillar_limits, pillar_rows
 from xmodal_core.exporters._second import level_rows, neck_rows
-from xmodal_core.exporters.base import Difference, Row, Table
+from xmodal_core.exporters._table import Row, Table
+from xmodal_core.exporters.base import Difference
 
 if TYPE_CHECKING:
     from xmodal_core.points.pillars import PillarsConfig

@@ -16,7 +16,7 @@ from xmodal_core.exporters._sparse_encoder import (
     limits,
     refuse_other_widths,
 )
-from xmodal_core.exporters.base import Row, Table
+from xmodal_core.exporters._table import Row, Table
 
 if TYPE_CHECKING:
     from xmodal_core.points.voxels import VoxelsConfig

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from xmodal_core.exporters._layouts import LAST_COLUMN_NEW, LAST_COLUMN_ZERO, SAME, Layout, columns_scaled
-from xmodal_core.exporters.base import Row, norm_rows
+from xmodal_core.exporters._table import Row, norm_rows
 from xmodal_core.points.base import NetworkSettings
 
 if TYPE_CHECKING:

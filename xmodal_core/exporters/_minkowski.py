@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmodal_core.errors import InputError
 from xmodal_core.exporters._layouts import KERNEL_ME, POINTWISE_ME, SAME, columns_scaled
-from xmodal_core.exporters.base import Row, norm_rows
+from xmodal_core.exporters._table import Row, norm_rows
 
 if TYPE_CHECKING:
     from xmodal_core.points.minkunet import MinkUNetConfig

@@ -10,7 +10,7 @@ from xmodal_core.exporters._layouts import POINTWISE, SPCONV1, Layout, columns_s
 from xmodal_core.exporters._mmdet3d import header
 from xmodal_core.exporters._python_config import as_python
 from xmodal_core.exporters._sparse_encoder import convolution_rows, kernel
-from xmodal_core.exporters.base import Row, Table, norm_rows
+from xmodal_core.exporters._table import Row, Table, norm_rows
 
 if TYPE_CHECKING:
     from xmodal_core.points.minkunet_mmdet3d import MinkUNetMmdet3dConfig

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xmodal_core.exporters._inputs import pillar_limits, pillar_rows
 from xmodal_core.exporters._mmdet3d import as_config, bev_parts, norm, voxelisation
 from xmodal_core.exporters._second import level_rows, neck_rows
-from xmodal_core.exporters.base import Row, Table
+from xmodal_core.exporters._table import Row, Table
 
 if TYPE_CHECKING:
     from xmodal_core.points.pillars import PillarsConfig

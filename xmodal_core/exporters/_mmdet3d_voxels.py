@@ -9,7 +9,7 @@ from xmodal_core.exporters._layouts import sparse
 from xmodal_core.exporters._mmdet3d import as_config, bev_parts, norm, voxelisation
 from xmodal_core.exporters._second import level_rows, neck_rows
 from xmodal_core.exporters._sparse_encoder import block_rows, convolution_rows, first_layout, kernel, limits
-from xmodal_core.exporters.base import Row, Table
+from xmodal_core.exporters._table import Row, Table
 
 if TYPE_CHECKING:
     from xmodal_core.points.voxels import VoxelsConfig

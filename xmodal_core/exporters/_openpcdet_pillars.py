@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xmodal_core.exporters._inputs import pillar_limits, pillar_rows
 from xmodal_core.exporters._openpcdet import as_yaml, backbone_2d, data_config, voxel_step
 from xmodal_core.exporters._second import level_rows, neck_rows
-from xmodal_core.exporters.base import Row, Table
+from xmodal_core.exporters._table import Row, Table
 
 if TYPE_CHECKING:
     from xmodal_core.points.pillars import PillarsConfig

@@ -11,7 +11,7 @@ import yaml
 from xmodal_core.exporters._inputs import scales as column_scales
 from xmodal_core.exporters._layouts import SAME, Layout, columns_scaled
 from xmodal_core.exporters._openpcdet import FEATURE_NAMES, HEADER
-from xmodal_core.exporters.base import Row, Table, norm_rows
+from xmodal_core.exporters._table import Row, Table, norm_rows
 
 if TYPE_CHECKING:
     from xmodal_core.points.pointnet import PointNetConfig

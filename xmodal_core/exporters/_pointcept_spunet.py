@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from xmodal_core.exporters._layouts import POINTWISE
-from xmodal_core.exporters.base import Row, norm_rows
+from xmodal_core.exporters._table import Row, norm_rows
 
 if TYPE_CHECKING:
     from xmodal_core.points.spunet import SpUNetConfig

@@ -9,7 +9,8 @@ from typing import Any
 from xmodal_core import plugins
 from xmodal_core.config import CHOICES, origin_of, read_sections, validate
 from xmodal_core.errors import InputError
-from xmodal_core.exporters.base import Exporter, Imported
+from xmodal_core.exporters._table import Imported
+from xmodal_core.exporters.base import Exporter
 from xmodal_core.files import whole_file
 from xmodal_core.train.backbone import Backbone, save_backbone
 from xmodal_core.train.run import versions
@@ -52,7 +53,7 @@ def read_backbone(
             f"{differences[0].remedy}; or read it all the same with --inexact",
         )
     written = settings.model_dump(mode="json")
-    imported = exporter.import_from(checkpoint.tensors, name, written)
+    imported = exporter.import_from(checkpoint, name, written)
     return Backbone(imported.tensors, _card(exporter, file, name, written, card)), imported
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xmodal_core.errors import InputError
 from xmodal_core.exporters._inputs import MANY_POINTS, MANY_VOXELS, scales
 from xmodal_core.exporters._layouts import Layout, columns_scaled, sparse
-from xmodal_core.exporters.base import Row, norm_rows
+from xmodal_core.exporters._table import Row, norm_rows
 
 if TYPE_CHECKING:
     from xmodal_core.points.voxels import VoxelsConfig

@@ -1,4 +1,4 @@
-"""What an exporter is: an ordered table from our tensors to another framework's, read forwards and backwards."""
+"""What an exporter is: tables from networks of ours to a format, and the checkpoints written and read by them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import partial as bind
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -20,66 +22,9 @@ from xmodal_core import plugins
 from xmodal_core.config import validate
 from xmodal_core.errors import DataError, InputError, RunError
 from xmodal_core.exporters._checkpoints import read_checkpoint
-from xmodal_core.exporters._layouts import SAME, Layout
+from xmodal_core.exporters._table import Converted, Imported, Row, backwards, forwards, rounded
 from xmodal_core.points.base import NetworkSettings
 from xmodal_core.train.backbone import Backbone
-
-__all__ = [
-    "Checkpoint",
-    "Converted",
-    "Difference",
-    "Exporter",
-    "Imported",
-    "Layout",
-    "Report",
-    "Row",
-    "Table",
-    "norm_rows",
-]
-
-COUNTER = "num_batches_tracked"
-NORM = ("weight", "bias", "running_mean", "running_var", COUNTER)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One tensor of the target's own model.
-
-    Args:
-        theirs: its name in the target's file.
-        shape: its shape in that file, from the target's rules and not from our tensor.
-        ours: the name of our tensor; None where the target has one and we have not.
-        layout: how the memory differs.
-        fill: what is written where ``ours`` is None.
-        absorbed_by: where ``ours`` is None: our running mean, of the batch norm that follows, that takes up such a
-            bias when a file is read (``running_mean - bias`` is the same network without the bias).
-    """
-
-    theirs: str
-    shape: tuple[int, ...]
-    ours: str | None
-    layout: Layout = SAME
-    fill: float = 0.0
-    absorbed_by: str | None = None
-
-
-def norm_rows(theirs: str, ours: str, width: int) -> Iterator[Row]:
-    """The five rows of a batch norm: weight, bias, running mean and variance, number of batches."""
-    for part in NORM:
-        yield Row(f"{theirs}.{part}", () if part == COUNTER else (width,), f"{ours}.{part}")
-
-
-@dataclass(frozen=True)
-class Table:
-    """One network of ours in one format.
-
-    Args:
-        rows: from the network's settings and spconv's version, every tensor of the target's model in its order.
-        fragment: from the network's settings, the text of the target's settings that build that model.
-    """
-
-    rows: Callable[[Any, int], Iterator[Row]]
-    fragment: Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -95,7 +40,7 @@ class Report:
         differences: in what the target computes something else from them.
         total: how many tensors the backbone has.
         parameters: how many of the backbone's numbers went over.
-        usage: the lines a person types or adds in the target framework.
+        usage: what a person does to load it.
     """
 
     file: Path
@@ -106,7 +51,7 @@ class Report:
     differences: tuple[Difference, ...]
     total: int
     parameters: int
-    usage: tuple[str, ...]
+    usage: tuple[Step, ...]
 
     @property
     def exported(self) -> int:
@@ -119,6 +64,17 @@ class Report:
         return tuple(row for row in self.rows if row.ours is None)
 
 
+ORIGINALS = "originals"
+"""Where a file that xmodal wrote has tensors that the target's scaling rounded; no framework looks there."""
+
+
+class Step(NamedTuple):
+    """One thing to do in the target framework: in words, and the lines to type or to add, as they are."""
+
+    words: str
+    lines: tuple[str, ...] = ()
+
+
 class Difference(NamedTuple):
     """In what the target's own model computes something else from the same weights, and what to do about it."""
 
@@ -126,36 +82,13 @@ class Difference(NamedTuple):
     remedy: str
 
 
-class Converted(NamedTuple):
-    """A backbone in the target's terms: ``tensors`` by its names, the ``rows`` that they were made by, and the tensors
-    of either side that have no partner, each with the reason."""
-
-    tensors: dict[str, Tensor]
-    rows: tuple[Row, ...]
-    left_out: dict[str, str]
-
-
 class Checkpoint(NamedTuple):
-    """A file of the target: its ``tensors`` by the target's names, without a ``module.`` before them, and the ``card``
-    in it, if xmodal wrote it."""
+    """A file of the target: its ``tensors`` by the target's names, without a ``module.`` before them, and, if xmodal
+    wrote it, the ``card`` in it and the ``originals`` by our names of tensors that were rounded on the way."""
 
     tensors: Mapping[str, Tensor]
-    card: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What was read.
-
-    Args:
-        tensors: by our names, all of the network's.
-        left_out: tensors of the file that are none of the backbone's (heads, buffers).
-        absorbed: biases of the file that were not zero and went into the running mean that follows.
-    """
-
-    tensors: Mapping[str, Tensor]
-    left_out: tuple[str, ...]
-    absorbed: tuple[str, ...]
+    card: Mapping[str, Any] | None = None
+    originals: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Exporter(ABC):
@@ -207,8 +140,8 @@ class Exporter(ABC):
         """Suffix and text of the settings that the target needs for these weights; ("", "") if it needs none."""
 
     @abstractmethod
-    def usage(self, file: Path) -> tuple[str, ...]:
-        """The lines that load ``file`` in the target framework."""
+    def usage(self, file: Path) -> tuple[Step, ...]:
+        """What a person does, in order, to load ``file``, an absolute path, in the target framework."""
 
     def differences(self, network: str, settings: NetworkSettings) -> Sequence[Difference]:
         """In what the target computes something else than we from the same weights; usually nothing."""
@@ -237,10 +170,11 @@ class Exporter(ABC):
 
     def write(self, backbone: Backbone, tensors: Mapping[str, Tensor], file: Path) -> None:
         """Write the checkpoint to ``file``, which is a temporary name."""
-        plain = {
-            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
-        }
-        torch.save(self.wrapped(plain, json.dumps(dict(backbone.card))), file)
+        plain = _plain(tensors)
+        content = self.wrapped(plain, json.dumps(dict(backbone.card)))
+        table = self.table(backbone.network, backbone.card["network_settings"])
+        originals = rounded(table, _plain(backbone.tensors), plain)
+        torch.save({**content, **({ORIGINALS: originals} if originals else {})}, file)
 
     def convert(self, backbone: Backbone) -> Converted:
         """``backbone`` in the target's names and layouts, as far as both sides have partners.
@@ -250,24 +184,7 @@ class Exporter(ABC):
         """
         rows = self.table(backbone.network, backbone.card["network_settings"])
         ours = self.prepared(backbone.network, _settings(backbone), backbone.tensors)
-        dtype = next((tensor.dtype for tensor in ours.values() if tensor.is_floating_point()), torch.float32)
-        tensors: dict[str, Tensor] = {}
-        left_out: dict[str, str] = {}
-        for row in rows:
-            theirs = _made(row, ours, dtype)
-            if theirs is None:
-                left_out[row.theirs] = f"the target's tensor '{row.theirs}' has no counterpart"
-            elif tuple(theirs.shape) != row.shape:
-                left_out[row.theirs] = f"'{row.theirs}' should be {_size(row.shape)}, but is {_size(theirs.shape)}"
-            else:
-                tensors[row.theirs] = theirs
-        named = {row.ours for row in rows}
-        left_out |= {
-            name: f"our tensor '{name}' has no place in the target"
-            for name in ours
-            if name not in named and self.carries(name)
-        }
-        return Converted(tensors, tuple(row for row in rows if row.theirs in tensors), left_out)
+        return forwards(rows, ours, [name for name in ours if self.carries(name)])
 
     def table(self, network: str, settings: Mapping[str, Any]) -> Sequence[Row]:
         """``rows`` for a network of the settings in its card.
@@ -276,9 +193,10 @@ class Exporter(ABC):
             InputError: this format cannot carry that network.
         """
         if network not in self.networks:
+            own = " or ".join(self.networks)
             raise InputError(
-                f"format '{plugins.name_of(self)}' cannot carry a '{network}' network",
-                f"it carries: {', '.join(self.networks)}",
+                f"format '{plugins.name_of(self)}' cannot carry a '{network}' network, only {own}",
+                f"formats for '{network}': {', '.join(formats_of(network)) or 'none'}",
             )
         return self.rows(network, settings_of(network, settings))
 
@@ -320,7 +238,7 @@ class Exporter(ABC):
             differences=differences,
             total=len(backbone.tensors),
             parameters=sum(converted.tensors[row.theirs].numel() for row in converted.rows if row.ours is not None),
-            usage=self.usage(file),
+            usage=self.usage(file.absolute()),
         )
 
     def _write_all(
@@ -376,24 +294,25 @@ class Exporter(ABC):
             DataError: the file is missing, damaged, or holds no tensors where this format has them.
         """
         content = read_checkpoint(file)
+        originals = _tensors(content.get(ORIGINALS))
         card = json.loads(content["card"]) if isinstance(content.get("card"), str) else None
         for key in (self.wrapper, *self.others):
             if isinstance(content.get(key), Mapping):
                 content = content[key]
                 break
-        tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+        tensors = _tensors(content)
         if not tensors:
             keys = ", ".join(repr(key) for key in (self.wrapper, *self.others))
             raise DataError(f"{file} holds no tensors under {keys}", "say with --format which framework wrote the file")
-        return Checkpoint({name.removeprefix("module."): tensor for name, tensor in tensors.items()}, card)
+        return Checkpoint({name.removeprefix("module."): tensor for name, tensor in tensors.items()}, card, originals)
 
-    def import_from(self, theirs: Mapping[str, Tensor], network: str, settings: Mapping[str, Any]) -> Imported:
+    def import_from(self, checkpoint: Checkpoint, network: str, settings: Mapping[str, Any]) -> Imported:
         """The table read backwards: a network of ours from a checkpoint of the target, all of it or nothing.
 
         Sparse kernels may be in the order of either version of spconv, whatever ``self.spconv`` is: their shape tells.
 
         Args:
-            theirs: as ``read`` gives them.
+            checkpoint: as ``read`` gives it.
             network: one of ``networks``.
             settings: of that network.
 
@@ -401,31 +320,7 @@ class Exporter(ABC):
             InputError: this format cannot carry that network.
             DataError: a tensor of the backbone is missing or has another shape; the message names the first.
         """
-        ours: dict[str, Tensor] = {}
-        biases: list[Row] = []
-        wrong: list[str] = []
-        for readings in self._readings(network, settings):
-            row = next((reading for reading in readings if _fits(reading, theirs)), readings[0])
-            fits = _fits(row, theirs)
-            if row.ours is None:
-                biases += [row] * (fits and row.absorbed_by is not None and bool(theirs[row.theirs].any()))
-            elif fits:
-                ours[row.ours] = row.layout.back(theirs[row.theirs]).contiguous()
-            elif row.theirs.endswith(COUNTER):
-                ours[row.ours] = torch.tensor(0)
-            else:
-                wrong.append(_complaint(row, theirs))
-        if wrong:
-            raise DataError(
-                f"only {len(ours)} of {len(ours) + len(wrong)} tensors of a '{network}' are in the file; {wrong[0]}",
-                "give the settings of the network that the file holds, e.g. --set network.preset=NAME",
-            )
-        for row in biases:
-            assert row.absorbed_by is not None
-            ours[row.absorbed_by] = ours[row.absorbed_by] - theirs[row.theirs]
-        known = {row.theirs for row in self.table(network, settings)}
-        left_out = tuple(name for name in theirs if name not in known)
-        return Imported(ours, left_out, tuple(row.theirs for row in biases))
+        return backwards(list(self._readings(network, settings)), checkpoint.tensors, network, checkpoint.originals)
 
     def _readings(self, network: str, settings: Mapping[str, Any]) -> Iterator[tuple[Row, ...]]:
         """Each row of the table, first as this exporter writes it, then in other orders of spconv."""
@@ -435,6 +330,17 @@ class Exporter(ABC):
                 readers.append(copy(self))
                 readers[-1].spconv = version
         return zip(*(reader.table(network, settings) for reader in readers), strict=True)
+
+
+def formats_of(network: str) -> list[str]:
+    """The formats that carry a network of that name, at some of its settings at least; one whose library is not
+    installed is left out."""
+    found = []
+    for name in plugins.names(plugins.EXPORTER):
+        with suppress(InputError):
+            if network in plugins.load(plugins.EXPORTER, name).networks:
+                found.append(name)
+    return found
 
 
 def settings_of(network: str, settings: Mapping[str, Any]) -> NetworkSettings:
@@ -451,26 +357,17 @@ def _settings(backbone: Backbone) -> NetworkSettings:
     return settings_of(backbone.network, backbone.card["network_settings"])
 
 
-def _made(row: Row, ours: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor | None:
-    """The target's tensor; ours as it is where its shape does not even allow the change of layout; None: no partner."""
-    if row.ours is None:
-        return torch.full(row.shape, row.fill, dtype=dtype)
-    if row.ours not in ours:
-        return None
-    try:
-        return row.layout.forth(ours[row.ours])
-    except (RuntimeError, ValueError):
-        return ours[row.ours]
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU that share no memory with anything."""
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
 
 
-def _fits(row: Row, theirs: Mapping[str, Tensor]) -> bool:
-    return row.theirs in theirs and tuple(theirs[row.theirs].shape) == row.shape
-
-
-def _complaint(row: Row, theirs: Mapping[str, Tensor]) -> str:
-    if row.theirs not in theirs:
-        return f"'{row.theirs}' is missing"
-    return f"'{row.theirs}' should be {_size(row.shape)}, but is {_size(theirs[row.theirs].shape)}"
+def _tensors(content: object) -> dict[str, Tensor]:
+    """The tensors among what a file has under a key, which may be anything."""
+    items = content.items() if isinstance(content, Mapping) else ()
+    return {str(name): value for name, value in items if isinstance(value, Tensor)}
 
 
 def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
@@ -490,7 +387,3 @@ def _half_match(table: Sequence[Row], converted: Converted) -> RunError:
         "export to a format made for this network, pre-train with a preset that this format knows, or write what "
         "matches with --partial",
     )
-
-
-def _size(shape: Sequence[int]) -> str:
-    return "x".join(str(side) for side in shape) or "a single number"

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from xmodal_core.exporters import _centerpoint_pillars, _centerpoint_voxels
 from xmodal_core.exporters._sparse_encoder import SUITED
-from xmodal_core.exporters.base import Difference, Exporter, Row
+from xmodal_core.exporters._table import Row
+from xmodal_core.exporters.base import Difference, Exporter, Step
 from xmodal_core.points.base import NetworkSettings
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ class CenterPoint(Exporter):
     def settings_fragment(self, network: str, settings: NetworkSettings) -> tuple[str, str]:
         return ".py", TABLES[network].fragment(settings)
 
-    def usage(self, file: Path) -> tuple[str, ...]:
+    def usage(self, file: Path) -> tuple[Step, ...]:
         return (
-            f"put what {file.stem}.py says into the config, then add",
-            f'load_from = "{file.name}"',
-            "the log should name as missing only bbox_head's tensors",
+            Step(f"put the keys of {file.stem}.py in place of the same keys of your config; the head stays yours"),
+            Step("add to it", (f'load_from = "{file}"',)),
+            Step("read the log: only bbox_head's tensors should be missing"),
         )

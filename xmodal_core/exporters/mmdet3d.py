@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xmodal_core.exporters import _mmdet3d_minkunet, _mmdet3d_pillars, _mmdet3d_voxels
-from xmodal_core.exporters.base import Exporter, Row
+from xmodal_core.exporters._table import Row
+from xmodal_core.exporters.base import Exporter, Step
 from xmodal_core.points.base import NetworkSettings
 
 TABLES = {
@@ -33,9 +34,9 @@ class Mmdet3d(Exporter):
     def settings_fragment(self, network: str, settings: NetworkSettings) -> tuple[str, str]:
         return ".py", TABLES[network].fragment(settings)
 
-    def usage(self, file: Path) -> tuple[str, ...]:
+    def usage(self, file: Path) -> tuple[Step, ...]:
         return (
-            f"put what {file.stem}.py says into the config, then add",
-            f'load_from = "{file.name}"',
-            "the log should name as missing only the head's tensors",
+            Step(f"put the keys of {file.stem}.py in place of the same keys of your config; the head stays yours"),
+            Step("add to it", (f'load_from = "{file}"',)),
+            Step("read the log: only the head's tensors should be missing"),
         )

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from xmodal_core.errors import InputError
-from xmodal_core.exporters.base import Checkpoint, Exporter, Row
+from xmodal_core.exporters._table import Row
+from xmodal_core.exporters.base import Checkpoint, Exporter, Step
 from xmodal_core.points import load_network, restore_network
 from xmodal_core.points._bev import BevNetwork
 from xmodal_core.points.base import NetworkSettings
@@ -49,12 +50,13 @@ class Onnx(Exporter):
     def settings_fragment(self, network: str, settings: NetworkSettings) -> tuple[str, str]:
         return "", ""
 
-    def usage(self, file: Path) -> tuple[str, ...]:
-        return (
+    def usage(self, file: Path) -> tuple[Step, ...]:
+        lines = (
             "import onnxruntime",
-            f'session = onnxruntime.InferenceSession("{file.name}")',
-            f'({OUTPUT},) = session.run(None, {{"{INPUT}": {INPUT}}})  # float32, its shape is in the card',
+            f'session = onnxruntime.InferenceSession("{file}")',
+            f'({OUTPUT},) = session.run(None, {{"{INPUT}": {INPUT}}})',
         )
+        return (Step(f"fill '{INPUT}' (float32, its shape is in the card) from the sparse part, then", lines),)
 
     def facts(self, network: str, settings: NetworkSettings) -> Mapping[str, object]:
         made = _meta(network, settings)

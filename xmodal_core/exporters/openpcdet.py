@@ -11,7 +11,8 @@ from torch import Tensor
 
 from xmodal_core.exporters import _openpcdet_pillars, _openpcdet_pointnet, _openpcdet_voxels
 from xmodal_core.exporters._sparse_encoder import SUITED
-from xmodal_core.exporters.base import Exporter, Row
+from xmodal_core.exporters._table import Row
+from xmodal_core.exporters.base import Exporter, Step
 from xmodal_core.points.base import NetworkSettings
 
 TABLES = {"pillars": _openpcdet_pillars.TABLE, "voxels": _openpcdet_voxels.TABLE, "pointnet": _openpcdet_pointnet.TABLE}
@@ -45,9 +46,9 @@ class OpenPCDet(Exporter):
     def settings_fragment(self, network: str, settings: NetworkSettings) -> tuple[str, str]:
         return ".yaml", TABLES[network].fragment(settings)
 
-    def usage(self, file: Path) -> tuple[str, ...]:
+    def usage(self, file: Path) -> tuple[Step, ...]:
         return (
-            f"put {file.stem}.yaml's keys into the cfg, then",
-            f"python train.py --cfg_file CFG.yaml --pretrained_model {file.name}",
-            "its log should say 'Not updated weight' of dense_head and global_step only",
+            Step(f"put the keys of {file.stem}.yaml in place of the same keys of your cfg; the head stays yours"),
+            Step("start from the file", (f"python train.py --cfg_file CFG.yaml --pretrained_model {file}",)),
+            Step("read the log: 'Not updated weight' should be said of the head's tensors and global_step only"),
         )

@@ -11,7 +11,8 @@ from xmodal_core.errors import InputError
 from xmodal_core.exporters._minkowski import SMALL, input_scales, minkunet_rows, planes
 from xmodal_core.exporters._pointcept_spunet import spunet_arguments, spunet_rows
 from xmodal_core.exporters._python_config import as_python
-from xmodal_core.exporters.base import Difference, Exporter, Row
+from xmodal_core.exporters._table import Row
+from xmodal_core.exporters.base import Difference, Exporter, Step
 from xmodal_core.points.base import NetworkSettings
 
 if TYPE_CHECKING:
@@ -120,11 +121,11 @@ class Pointcept(Exporter):
         }
         return ".py", as_python(notes, values)
 
-    def usage(self, file: Path) -> tuple[str, ...]:
+    def usage(self, file: Path) -> tuple[Step, ...]:
         return (
-            f"put what {file.stem}.py says into the config, then add",
-            f'weight = "{file.name}"',
-            "the log should name as missing only backbone.final",
+            Step(f"put 'model' of {file.stem}.py into your config, 'grid_sample' and 'collect' among its transforms"),
+            Step("add to it", (f'weight = "{file}"',)),
+            Step("read the log: only tensors of backbone.final should be missing"),
         )
 
 

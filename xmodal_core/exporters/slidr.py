@@ -12,7 +12,8 @@ from torch import Tensor
 
 from xmodal_core.errors import InputError
 from xmodal_core.exporters._minkowski import SMALL, minkunet_rows, planes
-from xmodal_core.exporters.base import Difference, Exporter, Row
+from xmodal_core.exporters._table import Row
+from xmodal_core.exporters.base import Difference, Exporter, Step
 from xmodal_core.points.base import NetworkSettings
 
 if TYPE_CHECKING:
@@ -98,11 +99,11 @@ class Slidr(Exporter):
             notes += CLASS_NOTES.format(layers=layers, planes=widths, stem=config.stem)
         return ".yaml", notes + yaml.safe_dump(keys, sort_keys=False)
 
-    def usage(self, file: Path) -> tuple[str, ...]:
+    def usage(self, file: Path) -> tuple[Step, ...]:
         return (
-            f"put {file.stem}.yaml's keys into CFG.yaml, a copy of config/semseg_nuscenes.yaml, then",
-            f"python downstream.py --cfg_file CFG.yaml --pretraining_path {file.name}",
-            "'Not loading weights:' in its output should name nothing",
+            Step(f"put the keys of {file.stem}.yaml into CFG.yaml, a copy of config/semseg_nuscenes.yaml"),
+            Step("start from the file", (f"python downstream.py --cfg_file CFG.yaml --pretraining_path {file}",)),
+            Step("read what it prints: 'Not loading weights:' should name nothing"),
         )
 
 

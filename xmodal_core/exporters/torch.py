@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from xmodal_core import plugins
-from xmodal_core.exporters.base import Checkpoint, Exporter, Row
+from xmodal_core.exporters._table import Row
+from xmodal_core.exporters.base import Checkpoint, Exporter, Step
 from xmodal_core.points.base import NetworkSettings
 from xmodal_core.train.backbone import Backbone, load_backbone, save_backbone
 
@@ -41,13 +42,19 @@ class Torch(Exporter):
     def settings_fragment(self, network: str, settings: NetworkSettings) -> tuple[str, str]:
         return "", ""
 
-    def usage(self, file: Path) -> tuple[str, ...]:
+    def usage(self, file: Path) -> tuple[Step, ...]:
         return (
-            "from safetensors.torch import load_file",
-            f'tensors = load_file("{file.name}")',
-            "or as the network itself, with the settings in its card:",
-            "from pathlib import Path",
-            "from xmodal_core.points import restore_network",
-            "from xmodal_core.train.backbone import load_backbone",
-            f'network = restore_network(load_backbone(Path("{file.name}")))',
+            Step(
+                "its tensors, without xmodal",
+                ("from safetensors.torch import load_file", f'tensors = load_file("{file}")'),
+            ),
+            Step(
+                "or the network, with the settings in its card",
+                (
+                    "from pathlib import Path",
+                    "from xmodal_core.points import restore_network",
+                    "from xmodal_core.train.backbone import load_backbone",
+                    f'network = restore_network(load_backbone(Path("{file}")))',
+                ),
+            ),
         )

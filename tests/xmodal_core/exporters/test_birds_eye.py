@@ -223,7 +223,7 @@ def test_a_height_that_counts_is_not_dropped(tmp_path: Path) -> None:
     report, _, _ = exported(backbone, exporter, tmp_path)
     fewer = {**backbone.card["network_settings"], "centre_offsets": "xy"}
     with pytest.raises(DataError, match="height above its pillar's centre"):
-        exporter.import_from(exporter.read(report.file).tensors, "pillars", fewer)
+        exporter.import_from(exporter.read(report.file), "pillars", fewer)
 
 
 @pytest.mark.parametrize(
