@@ -20,6 +20,7 @@ from xmodal_cli.commands import (
     export_ckpt,
     finetune,
     import_ckpt,
+    networks,
     pretrain,
     settings,
     show_predictions,
@@ -49,6 +50,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("show-predictions")(show_predictions.show_predictions)
 app.command("export-ckpt")(export_ckpt.export_ckpt)
 app.command("import-ckpt")(import_ckpt.import_ckpt)
+app.command("networks")(networks.networks)
 app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)

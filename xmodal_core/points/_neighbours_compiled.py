@@ -48,8 +48,8 @@ def ball(points: Points, centres: Points, radius: float, size: int) -> Ints:
     """(M,size) int64: the first ``size`` of ``points`` nearer to each of ``centres`` than ``radius``, the very first
     again where there are fewer; there is one at least."""
     grid = grid_of(points, radius * 1.001)  # so that rounding moves no point of the next cell beyond it
-    kind = points.dtype.type
-    limit = kind(radius) * kind(radius)
+    limit: Any = points.dtype.type(radius)
+    limit *= limit
     return _ball(points, centres, grid.cell(centres), limit, size, grid.begin, grid.row, grid.shape)
 
 
@@ -91,7 +91,8 @@ def order(index: Ints, rows: int) -> tuple[Ints, Ints]:
 def _square(points: Points, i: int, x: float, y: float, z: float) -> float:
     """The square of the distance of point ``i`` from (x, y, z)."""
     dx, dy, dz = points[i, 0] - x, points[i, 1] - y, points[i, 2] - z
-    return dx * dx + dy * dy + dz * dz
+    square: float = dx * dx + dy * dy + dz * dz
+    return square
 
 
 # ---- Farthest points
@@ -102,7 +103,8 @@ def _curve(points: Points) -> Ints:
     low = points.min(axis=0)
     scale = 1023.0 / max(float((points.max(axis=0) - low).max()), 1e-9)
     x, y, z = _spread(((points - low) * scale).astype(np.int64)).T
-    return x | (y << 1) | (z << 2)
+    place: Ints = x | (y << 1) | (z << 2)
+    return place
 
 
 def _spread(values: Ints) -> Ints:
@@ -149,7 +151,7 @@ def _off(value: float, low: float, high: float) -> float:
 @compiled
 def _beats(nearest: Points, row: Ints, one: int, other: int) -> bool:
     """Whether point ``one`` is farther off than the ``other``, or as far and before it."""
-    return nearest[one] > nearest[other] or (nearest[one] == nearest[other] and row[one] < row[other])
+    return bool(nearest[one] > nearest[other] or (nearest[one] == nearest[other] and row[one] < row[other]))
 
 
 @compiled
@@ -234,7 +236,7 @@ def _ball(
 def _insert(members: Ints, q: int, found: int, row: int) -> int:
     """Put ``row`` among the ``found`` members of ``q``, which ascend, and drop the last of them where they are full;
     how many there are then."""
-    full = members.shape[1]
+    full: int = members.shape[1]
     place = min(found, full - 1)
     while place > 0 and members[q, place - 1] > row:
         members[q, place] = members[q, place - 1]
