@@ -92,7 +92,8 @@ def _say_some(what: str, lines: Sequence[str]) -> None:
 
 def _say_steps(steps: Sequence[Step]) -> None:
     for number, step in enumerate(steps, 1):
-        _say(f"  {number}. {step.words}" + (":" if step.lines else ""))
+        number_of_it = f"{number}. " if len(steps) > 1 else ""
+        _say(f"  {number_of_it}{step.words}" + (":" if step.lines else ""))
         for line in step.lines:
             _say(f"         {line}")
 

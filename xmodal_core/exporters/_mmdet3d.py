@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from xmodal_core.exporters._python_config import as_python
@@ -21,14 +22,16 @@ def norm(config: BevSettings, kind: str) -> dict[str, Any]:
     return {"type": kind, "eps": 1e-3, "momentum": config.norm_momentum}
 
 
-def voxelisation(config: BevSettings, size: list[float], limits: tuple[int, tuple[int, int]] | None) -> dict[str, Any]:
-    """``data_preprocessor``; without ``limits`` that of dynamic voxels."""
+def voxelisation(
+    extent: Sequence[float], size: list[float], limits: tuple[int, tuple[int, int]] | None
+) -> dict[str, Any]:
+    """``data_preprocessor`` of voxels of a ``size`` in ``extent``; without ``limits`` that of dynamic voxels."""
     points, most = limits or (-1, (-1, -1))
     layer = {
         "max_num_points": points,
         "max_voxels": most,
         "voxel_size": size,
-        "point_cloud_range": list(config.range),
+        "point_cloud_range": list(extent),
     }
     kind = {} if limits else {"voxel_type": "dynamic"}
     return {"type": "Det3DDataPreprocessor", "voxel": True, **kind, "voxel_layer": layer}
@@ -64,6 +67,6 @@ def header(config: NetworkSettings) -> str:
     return HEADER.format(columns=", ".join(["x", "y", "z", *config.channels]), scaled=scaled)
 
 
-def as_config(config: BevSettings, notes: str, model: dict[str, Any]) -> str:
-    """The fragment: ``model``, with what is to be known of it before it."""
-    return as_python(header(config) + notes, {"point_cloud_range": list(config.range), "model": model})
+def as_config(config: BevSettings, notes: str, extent: Sequence[float], model: dict[str, Any]) -> str:
+    """The fragment: the ``extent`` that points are taken from and ``model``, with what is to be known before them."""
+    return as_python(header(config) + notes, {"point_cloud_range": list(extent), "model": model})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xmodal_core.exporters._inputs import pillar_limits, pillar_rows
@@ -18,9 +18,12 @@ HARD = """\
 """
 DYNAMIC = """\
 # Pre-trained on dynamic pillars. DynamicPillarFeatureNet computes the same (its layers are not halved: feat_channels
-# are their own widths), but CenterPoint's detector calls an encoder of hard pillars: see docs/mmdet3d.md. A
-# PointsRangeFilter belongs into the pipeline.
+# are their own widths), but CenterPoint's detector calls an encoder of hard pillars: see docs/mmdet3d.md.
+# Pre-training saw points above and below its range too, from z = {low:g} to {high:g}, which mmdetection3d drops: so z
+# reaches {further:g} m further both ways here, about the same middle, that of a pillar.
 """
+FURTHER = 100.0
+"""How far a dynamic pillar of the target reaches above and below the range, in metres."""
 
 
 def rows(config: PillarsConfig, spconv: int) -> Iterator[Row]:
@@ -35,26 +38,33 @@ def rows(config: PillarsConfig, spconv: int) -> Iterator[Row]:
 def fragment(config: PillarsConfig) -> str:
     """The part of mmdetection3d's config that builds this network."""
     hard = config.points_per_pillar is not None
-    size = [config.pillar_size, config.pillar_size, config.range[5] - config.range[2]]
+    extent = config.range if hard else _taller(config.range)
+    size = [config.pillar_size, config.pillar_size, extent[5] - extent[2]]
     nx, ny = config.cells
     widths = list(config.pillar_features)
     own = widths if hard else [*(width // 2 for width in widths[:-1]), widths[-1]]
     model: dict[str, Any] = {
-        "data_preprocessor": voxelisation(config, size, pillar_limits(config) if hard else None),
+        "data_preprocessor": voxelisation(extent, size, pillar_limits(config) if hard else None),
         "pts_voxel_encoder": {
             "type": "PillarFeatureNet" if hard else "DynamicPillarFeatureNet",
             "in_channels": 3 + len(config.channels),
             "feat_channels": own,
             "with_distance": False,
             "voxel_size": size,
-            "point_cloud_range": list(config.range),
+            "point_cloud_range": list(extent),
             "norm_cfg": norm(config, "BN1d"),
             "legacy": False,
         },
         "pts_middle_encoder": {"type": "PointPillarsScatter", "in_channels": widths[-1], "output_shape": (ny, nx)},
         **bev_parts(config, widths[-1]),
     }
-    return as_config(config, HARD if hard else DYNAMIC, model)
+    dynamic = DYNAMIC.format(low=config.range[2], high=config.range[5], further=FURTHER)
+    return as_config(config, HARD if hard else dynamic, extent, model)
+
+
+def _taller(extent: Sequence[float]) -> tuple[float, ...]:
+    x, y, z, *high, top = extent
+    return (x, y, z - FURTHER, *high, top + FURTHER)
 
 
 TABLE = Table(rows, fragment)

@@ -47,7 +47,7 @@ def fragment(config: VoxelsConfig) -> str:
     nx, ny, nz = config.grid
     width = 3 + len(config.channels)
     model: dict[str, Any] = {
-        "data_preprocessor": voxelisation(config, list(config.voxel_size), limits(config)),
+        "data_preprocessor": voxelisation(config.range, list(config.voxel_size), limits(config)),
         "pts_voxel_encoder": {"type": "HardSimpleVFE", "num_features": width},
         "pts_middle_encoder": {
             "type": "SparseEncoder",
@@ -62,7 +62,7 @@ def fragment(config: VoxelsConfig) -> str:
         },
         **bev_parts(config, config.flattened * config.depth),
     }
-    return as_config(config, NOTES, model)
+    return as_config(config, NOTES, config.range, model)
 
 
 def _stages(config: VoxelsConfig) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +89,16 @@ def record(backbone: Backbone, sweep: Sweep, *, as_stored: bool, canvas: bool = 
         canvas: record ``canvas`` (1,F,rows,columns) too, the map that the 2D part is given.
 
     Returns:
-        ``points`` (N,3+C) x, y, z and the channels; of a network on voxels ``voxel_features`` (V,F) and
-        ``voxel_coords`` (V,4) int32, the frame (0) and the place on the grid in the order of the network's axes; of
-        hard pillars ``voxels`` (V,P,3+C) their points with zeros behind them, ``voxel_num_points`` (V,) and
+        ``points`` (N,3+C) x, y, z and the channels, of a network that draws points those drawn alone, in the order of
+        their lots, since the target's loader draws before its network; of a network on voxels ``voxel_features``
+        (V,F) and ``voxel_coords`` (V,4) int32, the frame (0) and the place on the grid in the order of the network's
+        axes; of hard pillars ``voxels`` (V,P,3+C) their points with zeros behind them, ``voxel_num_points`` (V,) and
         ``voxel_coords``, z before y before x; then what is expected: ``bev`` (1,W,ny,nx), the map of a network that
         has one, else ``voxel_output`` (V,W), a feature a voxel, where points are read from voxels, or ``point_output``
         (N,W).
     """
     network = restore_network(backbone).eval()
+    sweep = _drawn(network, sweep)
     batch = (
         torch.from_numpy(sweep.points),
         torch.from_numpy(sweep.channels),
@@ -118,6 +120,15 @@ def record(backbone: Backbone, sweep: Sweep, *, as_stored: bool, canvas: bool = 
     else:
         found["point_output"] = output.features
     return {name: tensor.detach().numpy() for name, tensor in found.items()}
+
+
+def _drawn(network: PointNetwork, sweep: Sweep) -> Sweep:
+    """What ``network`` draws of ``sweep``; all of it where it draws nothing."""
+    draw: Callable[[Tensor, Tensor], Tensor] | None = getattr(network, "drawn", None)
+    if draw is None:
+        return sweep
+    rows = draw(torch.from_numpy(sweep.points), torch.tensor([0, len(sweep.points)])).numpy()
+    return replace(sweep, points=sweep.points[rows], channels=sweep.channels[rows])
 
 
 def _pillars_of(config: Any, points: Tensor) -> dict[str, Tensor]:

@@ -50,7 +50,7 @@ def read_backbone(
     if differences and not inexact:
         raise InputError(
             f"'{name}' cannot carry what is in {file} exactly: {differences[0].what}",
-            f"{differences[0].remedy}; or read it all the same with --inexact",
+            "say what the file's network is, e.g. --set network.preset=NAME; or read it all the same with --inexact",
         )
     written = settings.model_dump(mode="json")
     imported = exporter.import_from(checkpoint, name, written)

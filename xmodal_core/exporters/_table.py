@@ -161,7 +161,7 @@ def backwards(
     if wrong:
         raise DataError(
             f"only {len(ours)} of {len(ours) + len(wrong)} tensors of a '{network}' are in the file; {wrong[0]}",
-            "give the settings of the network that the file holds, e.g. --set network.preset=NAME",
+            "say what the file holds, by --network and its settings, e.g. --set network.preset=NAME",
         )
     for row in biases:
         assert row.absorbed_by is not None

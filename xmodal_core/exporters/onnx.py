@@ -56,7 +56,7 @@ class Onnx(Exporter):
             f'session = onnxruntime.InferenceSession("{file}")',
             f'({OUTPUT},) = session.run(None, {{"{INPUT}": {INPUT}}})',
         )
-        return (Step(f"fill '{INPUT}' (float32, its shape is in the card) from the sparse part, then", lines),)
+        return (Step(f"fill '{INPUT}' (float32, its shape is in the card) from what comes before it, then", lines),)
 
     def facts(self, network: str, settings: NetworkSettings) -> Mapping[str, object]:
         made = _meta(network, settings)

@@ -150,6 +150,11 @@ class PointNet(PointNetwork):
         found = self._all_levels(everything, channels[rows])
         return PointFeatures(features.to(found.dtype).index_copy(0, rows, found), None)
 
+    def drawn(self, points: Tensor, offsets: Tensor) -> Tensor:
+        """The rows of the points that are drawn, in the order of their lots: what the network sees is theirs alone."""
+        rows, inside = self._in_range(points, offsets)
+        return rows[self._draw(Cloud(points, offsets).rows(rows, inside))[0]]
+
     @stage(SAMPLING)
     def _in_range(self, points: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of the points within the range, in the order of their lots, and the offsets of those."""

@@ -11,11 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from torch import Tensor, nn
 
+from xmodal_core.exporters._parity import Sweep, record
 from xmodal_core.exporters.openpcdet import OpenPCDet
 from xmodal_core.points import load_network
 from xmodal_core.points._neighbours import shuffled
@@ -152,6 +154,22 @@ def test_openpcdets_network_gives_every_point_the_same(settings: dict[str, Any],
         expected = theirs.backbone_3d(torch.cat([points, channels], dim=1))
     assert ours.std() > 0.1
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_the_input_for_comparing_is_what_openpcdet_would_draw(tmp_path: Path) -> None:
+    network, backbone = trained({**SMALL, "intensity_scale": 1 / 255})
+    saved, cfg = exported(backbone, tmp_path)
+    theirs = Detector(cfg).eval()
+    theirs.load_state_dict(saved["model_state"], strict=True)
+    low = np.array(network.config.range[:3])
+    draw = np.random.default_rng(0)
+    points = draw.uniform(low - 1, low + np.array([8, 8, 3]), size=(800, 3)).astype(np.float32)
+    sweep = Sweep(points, draw.uniform(0, 255, size=(800, 1)).astype(np.float32), "a corner of the range and beyond")
+    recorded = record(backbone, sweep, as_stored=True)
+    assert recorded["points"].shape == (SMALL["sample"], 4)
+    with torch.no_grad():
+        expected = theirs.backbone_3d(torch.from_numpy(recorded["points"]))
+    torch.testing.assert_close(torch.from_numpy(recorded["point_output"]), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_names_and_shapes_are_those_of_the_whole_pointrcnn(tmp_path: Path) -> None:
