@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,29 @@ from xmodal_core.points._stages import VOXELISE, stage
 from xmodal_core.points.base import NetworkSettings, PointFeatures, PointNetwork
 
 Origin = Literal["sensor", "cloud"]
+
+TINY: dict[str, Any] = {
+    "stem": 16,
+    "encoder": (32, 64, 64),
+    "encoder_blocks": (1, 1, 1),
+    "decoder": (64, 32, 32),
+    "decoder_blocks": (1, 1, 1),
+    "norm_momentum": 0.1,
+}
+"""Widths and depths of every preset ``tiny``."""
+WIDE: dict[str, Any] = {"stem": 32, "encoder": (32, 64, 128, 256)}
+"""Those on the way down of every full-size preset."""
+DEEP: dict[str, Any] = {
+    **WIDE,
+    "encoder_blocks": (2, 3, 4, 6),
+    "decoder": (256, 128, 96, 96),
+    "decoder_blocks": (2, 2, 2, 2),
+}
+"""Those of every preset of 34 layers."""
+NEAR: dict[str, Any] = {"voxel_size": 0.1, "range": (-102.4, -102.4, -8.0, 102.4, 102.4, 8.0)}
+FINE: dict[str, Any] = {"voxel_size": 0.05, "range": (-102.4, -102.4, -32.0, 102.4, 102.4, 32.0)}
+"""The grids of the presets of ``spunet`` and ``minkunet_mmdet3d``: ``NEAR`` of the tiny ones, ``FINE`` of the others,
+up to 32 m above and below the sensor, where nuScenes has points."""
 
 
 class UNetSettings(NetworkSettings):

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from xmodal_core.config import setting
-from xmodal_core.points._unet import Origin, UNet, UNetSettings, VoxelGrid
+from xmodal_core.points._unet import DEEP, TINY, WIDE, Origin, UNet, UNetSettings, VoxelGrid
 
 Input = Literal["occupied", "channels", "height", "xyz"]
 NORM_EPS = 1e-5
@@ -23,21 +23,12 @@ class MinkUNetConfig(UNetSettings):
         "tiny": {
             "coordinates": "cartesian",
             "inputs": ("occupied", "channels", "height"),
-            "stem": 16,
-            "encoder": (32, 64, 64),
-            "encoder_blocks": (1, 1, 1),
-            "decoder": (64, 32, 32),
-            "decoder_blocks": (1, 1, 1),
-            "norm_momentum": 0.1,
+            **TINY,
         },
         "minkunet34c": {
             "coordinates": "cylindrical",
             "inputs": ("channels",),
-            "stem": 32,
-            "encoder": (32, 64, 128, 256),
-            "encoder_blocks": (2, 3, 4, 6),
-            "decoder": (256, 128, 96, 96),
-            "decoder_blocks": (2, 2, 2, 2),
+            **DEEP,
             "norm_momentum": 0.05,
         },
         "minkunet34c_pointcept": {
@@ -45,20 +36,15 @@ class MinkUNetConfig(UNetSettings):
             "origin": "cloud",
             "voxel_size": 0.05,
             "inputs": ("xyz", "channels"),
-            "stem": 32,
             "stem_kernel": 5,
-            "encoder": (32, 64, 128, 256),
-            "encoder_blocks": (2, 3, 4, 6),
-            "decoder": (256, 128, 96, 96),
-            "decoder_blocks": (2, 2, 2, 2),
+            **DEEP,
             "norm_momentum": 0.1,
         },
         "minkunet18a": {
             "coordinates": "cartesian",
             "inputs": ("xyz", "channels"),
-            "stem": 32,
             "stem_kernel": 5,
-            "encoder": (32, 64, 128, 256),
+            **WIDE,
             "encoder_blocks": (2, 2, 2, 2),
             "decoder": (128, 128, 96, 96),
             "decoder_blocks": (2, 2, 2, 2),

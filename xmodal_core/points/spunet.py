@@ -9,7 +9,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from xmodal_core.config import setting
-from xmodal_core.points._unet import UNet, UNetSettings, VoxelGrid
+from xmodal_core.points._unet import DEEP, FINE, NEAR, TINY, UNet, UNetSettings, VoxelGrid
 
 NORM_EPS = 1e-3
 
@@ -20,26 +20,8 @@ class SpUNetConfig(UNetSettings):
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "tiny": {
-            "voxel_size": 0.1,
-            "range": (-102.4, -102.4, -8.0, 102.4, 102.4, 8.0),
-            "stem": 16,
-            "encoder": (32, 64, 64),
-            "encoder_blocks": (1, 1, 1),
-            "decoder": (64, 32, 32),
-            "decoder_blocks": (1, 1, 1),
-            "norm_momentum": 0.1,
-        },
-        "spunet34": {
-            "voxel_size": 0.05,
-            "range": (-102.4, -102.4, -32.0, 102.4, 102.4, 32.0),
-            "stem": 32,
-            "encoder": (32, 64, 128, 256),
-            "encoder_blocks": (2, 3, 4, 6),
-            "decoder": (256, 128, 96, 96),
-            "decoder_blocks": (2, 2, 2, 2),
-            "norm_momentum": 0.01,
-        },
+        "tiny": {**NEAR, **TINY},
+        "spunet34": {**FINE, **DEEP, "norm_momentum": 0.01},
     }
 
     preset: Literal["tiny", "spunet34"] = setting(
