@@ -69,6 +69,9 @@ class StudyConfig(Settings):
     arms: dict[str, ArmConfig] = setting({"units": ArmConfig()}, "the ways that are compared, by name")
     grid: dict[str, list[Any]] = setting({}, "values of settings such as finetune.labels.fraction; all combinations")
     seeds: list[int] = setting([0, 1, 2], "seeds of fine-tuning, and of pre-training")
+    label_seeds: bool = setting(
+        False, "each seed labels other frames by the same rule, so that the deviation is also that of the choice"
+    )
     pretrain_seed: int | None = setting(None, "the one seed of all pre-training instead", ge=0, le=2**31 - 1)
 
     @field_validator("grid")
@@ -150,13 +153,13 @@ class Study:
                 yield Cell(arm, point, seed, self._job(arm, point, seed))
 
     def jobs(self) -> list[Job]:
-        """What there is to do, each job once and behind those that it needs."""
+        """What there is to do, each job once and behind those that it needs, row by row as the table has them."""
         found: dict[str, Job] = {}
         for cell in self.cells():
             for job in (cell.job.needs, cell.job):
                 if job is not None:
                     found.setdefault(job.name, job)
-        return sorted(found.values(), key=lambda job: VERBS.index(job.verb))
+        return list(found.values())
 
     def _job(self, arm: str, point: Point, seed: int) -> Job:
         needs = None
@@ -175,6 +178,8 @@ class Study:
             if of in (verb, BOTH):
                 lay_over(tree, {path: value})
         lay_over(tree, {"train.seed": seed})
+        if verb == FINETUNE and self.config.label_seeds:
+            lay_over(tree, {"labels.seed": seed})
         return tree
 
 

@@ -111,6 +111,13 @@ def markdown(found: Report, picture: str = "") -> str:
     parts = [f"{table.caption}.", *_rows(table)]
     if any(figure.values for figure in table.first.values()):
         parts += ["", *_rows(after_first)]
+    if table.baseline:
+        gains = {key: gain for key in table.figures if (gain := table.gain(*key)) is not None and gain.values}
+        others = tuple(arm for arm in table.arms if arm != table.baseline)
+        ahead = replace(
+            table, figures=gains, arms=others, baseline="", metric=f"ahead of {table.baseline}, seed by seed"
+        )
+        parts += ["", *_rows(ahead)]
     if any(found.pretraining.values()):
         parts += ["", *_rows_of_pretraining(found.pretraining)]
     if picture:

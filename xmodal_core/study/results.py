@@ -22,12 +22,17 @@ class Figure:
     """One entry of the table.
 
     Args:
-        values: those of the seeds that are done, in the order of the seeds.
+        by_seed: the figures of the seeds that are done.
         wanted: how many seeds there are.
     """
 
-    values: tuple[float, ...]
+    by_seed: Mapping[int, float]
     wanted: int
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Those of the seeds that are done, in the order of the seeds."""
+        return tuple(self.by_seed.values())
 
     @property
     def mean(self) -> float | None:
@@ -38,6 +43,11 @@ class Figure:
     def deviation(self) -> float | None:
         """Sample standard deviation over seeds; None where there are not two."""
         return stdev(self.values) if len(self.values) > 1 else None
+
+    def minus(self, other: Figure) -> Figure:
+        """The differences to ``other``, seed by seed; of the seeds that are done in both."""
+        both = {seed: value - other.by_seed[seed] for seed, value in self.by_seed.items() if seed in other.by_seed}
+        return Figure(both, min(self.wanted, other.wanted))
 
     def ahead_of(self, other: Figure) -> bool:
         """Whether the mean is above that of ``other`` by more than two of the larger deviation."""
@@ -55,6 +65,7 @@ class Table:
         metric: the figure shown.
         rules: task, protocol and split, the same of all.
         labelled: how labelled frames were chosen, in words, each once.
+        label_seeds: whether each seed has other ones.
         arms: the rows.
         points: the columns.
         figures: by row and number of column; absent where an arm does not take part.
@@ -68,6 +79,7 @@ class Table:
     metric: str
     rules: Mapping[str, str]
     labelled: tuple[str, ...]
+    label_seeds: bool
     arms: tuple[str, ...]
     points: tuple[Point, ...]
     figures: Mapping[tuple[str, int], Figure]
@@ -80,13 +92,19 @@ class Table:
     def caption(self) -> str:
         """What a reader has to know to compare the figures with others."""
         seeds = sorted({figure.wanted for figure in self.figures.values()})
+        others = ", for each seed others" if self.label_seeds else ""
         words = [
             self.title or "study",
             f"{self.metric} by {self.rules['protocol']} on {self.rules['split']}",
-            f"labelled: {'; '.join(self.labelled)}",
+            f"labelled: {'; '.join(self.labelled)}{others}",
             f"mean ± standard deviation over {', '.join(map(str, seeds))} seeds",
         ]
         return ". ".join(words)
+
+    def gain(self, arm: str, column: int) -> Figure | None:
+        """How far an entry is ahead of the baseline, seed by seed; None where there is nothing to compare."""
+        mine, base = self.figures.get((arm, column)), self.figures.get((self.baseline, column))
+        return None if mine is None or base is None or arm == self.baseline else mine.minus(base)
 
     def is_ahead(self, arm: str, column: int) -> bool:
         """Whether an entry is ahead of the baseline by more than two deviations."""
@@ -109,6 +127,7 @@ class Table:
                     "settings": dict(self.points[column]),
                     **_numbers(figure),
                     "ahead": self.is_ahead(arm, column),
+                    "gain": None if (gain := self.gain(arm, column)) is None else _numbers(gain),
                 }
                 | {"first_epoch": _numbers(self.first[arm, column])}
                 for (arm, column), figure in self.figures.items()
@@ -137,19 +156,19 @@ def tabulate(study: Study, folder: Path, metric: str = "") -> Table:
         DataError: nothing is done yet, a result is damaged, figures come from different rules, or there is no such
             metric.
     """
-    done: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    done: dict[tuple[str, int], dict[int, Mapping[str, Any]]] = {}
     wanted: dict[tuple[str, int], int] = {}
     revisions: set[str] = set()
     for cell in study.cells():
         key = (cell.arm, study.points.index(cell.point))
         wanted[key] = wanted.get(key, 0) + 1
-        found = done.setdefault(key, [])
+        found = done.setdefault(key, {})
         place = Place(folder, cell.job)
         if place.state() == "done":
             kept = place.result()
-            found.append(kept["result"])
+            found[cell.seed] = kept["result"]
             revisions.add(str(kept.get("git_revision"))[:10])
-    results = [result for found in done.values() for result in found]
+    results = [result for found in done.values() for result in found.values()]
     if not results:
         raise DataError(f"nothing of study {study.name} is done in {folder}", "run it: xmodal study run")
     rules = dict(_rules(results))
@@ -159,7 +178,8 @@ def tabulate(study: Study, folder: Path, metric: str = "") -> Table:
         title=study.config.title,
         metric=shown,
         rules=rules,
-        labelled=tuple(dict.fromkeys(str(result.get("rule") or result.get("fraction")) for result in results)),
+        labelled=tuple(dict.fromkeys(_without_subset(str(result.get("rule", ""))) for result in results)),
+        label_seeds=study.config.label_seeds,
         arms=tuple(study.config.arms),
         points=tuple(study.points),
         figures={key: Figure(_values(found, "metrics", shown), wanted[key]) for key, found in done.items()},
@@ -188,15 +208,19 @@ def _the_same(what: str, values: Iterable[str]) -> str:
 
 def kind_of_rule(rule: str) -> str:
     """``rule``, as a run tells it, without how much is labelled and which subset of that size."""
-    return re.sub(r"[\d.]+ ?%?", "", rule.partition(", subset")[0]).strip(" ,")
+    return re.sub(r"[\d.]+ ?%?", "", _without_subset(rule)).strip(" ,")
 
 
-def _values(results: Sequence[Mapping[str, Any]], part: str, metric: str) -> tuple[float, ...]:
-    known = {name for result in results for name in result["metrics"]}
+def _without_subset(rule: str) -> str:
+    return rule.partition(", subset")[0]
+
+
+def _values(results: Mapping[int, Mapping[str, Any]], part: str, metric: str) -> dict[int, float]:
+    known = {name for result in results.values() for name in result["metrics"]}
     if results and metric not in known:
         raise DataError(f"there is no figure '{metric}'", f"there are: {', '.join(sorted(known))}")
-    found = (result.get(part, {}).get(metric) for result in results)
-    return tuple(float(value) for value in found if value is not None)
+    found = {seed: result.get(part, {}).get(metric) for seed, result in results.items()}
+    return {seed: float(value) for seed, value in found.items() if value is not None}
 
 
 def in_words(figure: Figure | None, *, latex: bool = False) -> str:

@@ -46,6 +46,12 @@ class EvaluateConfig(Settings):
 class FinetuneConfig(EngineConfig):
     """How a run of fine-tuning goes on."""
 
+    epoch_frames: int | None = setting(
+        None,
+        "an epoch takes at least so many frames, the labelled ones again and again where they are fewer, so that runs "
+        "on few and on many labelled frames take as many steps; empty: each once",
+        ge=1,
+    )
     head_rate: float = setting(
         1.0, "the head learns at so many times the rate of the trunk, which began trained", ge=1e-3, le=1e4
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import nn
@@ -120,6 +121,11 @@ def _judged_on(experiment: Finetuning, dataset: Dataset, split: str, chosen: Lab
     return other, evenly_spread(len(other), None), wanted
 
 
+def _round_and_round(frames: int, least: int | None) -> Ints:
+    """(max(frames, least),) what an epoch takes: every frame, and again from the first one until they are enough."""
+    return np.resize(np.arange(frames), max(frames, least or 0))
+
+
 def make_task(experiment: Finetuning, classes: Sequence[str]) -> Task:
     """The task that ``experiment`` names with a fresh head on a fresh network."""
     network = load_network(experiment.network.name, experiment.network.options.model_dump())
@@ -179,7 +185,7 @@ class FinetuneWork(Work):
         self.experiment = experiment
         self.frames = find_frames(experiment)
         self.dataset = self.frames.labelled
-        self.indices = evenly_spread(len(self.dataset), None)
+        self.indices = _round_and_round(len(self.dataset), experiment.train.epoch_frames)
         kind = plugins.load(plugins.TASK, experiment.task.name)
         self.module = make_task(experiment, told_apart or kind.classes_of(self.dataset, experiment.task.options))
         self.beginning = begin(self.module.network, experiment.init, self.frames.judged) if fresh else None
@@ -208,6 +214,7 @@ class FinetuneWork(Work):
         train = self.experiment.train
         return LabelledExamples(
             dataset=self.dataset,
+            indices=self.indices,
             task=type(self.module),
             config=self.experiment.task.options,
             classes=self.module.classes,
@@ -286,9 +293,10 @@ class FinetuneWork(Work):
         yield from super().details()
         share = f"{len(self.dataset):,} labelled of split {frames.split} ({frames.rule}), {len(module.classes)} classes"
         yield "labels", f"{share}; which: {LIST}"
+        count = len(frames.judged_indices)
         yield (
             "judge",
-            f"{self._protocol.name} on {len(frames.judged_indices):,} frames of {frames.judged_split}, after "
+            f"{self._protocol.name} on {count:,} frame{'' if count == 1 else 's'} of {frames.judged_split}, after "
             + (
                 f"epoch 1 and every {self.experiment.evaluate.every}"
                 if self.experiment.evaluate.every

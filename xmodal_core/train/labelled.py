@@ -84,7 +84,8 @@ class LabelledExamples(data.Dataset[LabelledExample | Skip | Failure]):
     """The examples of a fine-tuning run, by ``Key``.
 
     Args:
-        dataset: the labelled frames, all of which take part.
+        dataset: the labelled frames.
+        indices: (F,) the frames of it that an epoch takes; a key's frame is a place in here.
         task, config, classes: the kind of task, its options, what it tells apart.
         store: what the task's ``prepare`` gave.
         augment: how points and labels are moved.
@@ -95,6 +96,7 @@ class LabelledExamples(data.Dataset[LabelledExample | Skip | Failure]):
     """
 
     dataset: Dataset
+    indices: Ints
     task: type[Task]
     config: Settings
     classes: tuple[str, ...]
@@ -106,14 +108,15 @@ class LabelledExamples(data.Dataset[LabelledExample | Skip | Failure]):
     seed: int
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.indices)
 
     def __getitem__(self, key: Key) -> LabelledExample | Skip | Failure:
+        index = int(self.indices[key.frame])
         random = np.random.default_rng([self.seed, key.epoch, key.frame])
         epochs_left = self.epochs - key.epoch
         return guarded(
-            lambda: self._example(self.dataset.frame(key.frame), random, epochs_left),
-            self.dataset.name(key.frame),
+            lambda: self._example(self.dataset.frame(index), random, epochs_left),
+            self.dataset.name(index),
             self.skip_damaged,
         )
 

@@ -35,6 +35,7 @@ def test_a_block_has_every_figure_and_what_it_took(finished: Path) -> None:
     assert "| scratch | 11.00 ± 1.00 | 45.00 ± 5.00 |" in lines
     assert "| units | 21.00 ± 1.00 \\* | 46.33 ± 5.51 |" in lines
     assert "| units | 10.50 ± 0.50 \\* | 23.17 ± 2.75 |" in lines  # after the first epoch
+    assert "| units | 10.00 ± 0.00 | 1.33 ± 0.58 |" in lines  # seed by seed
     assert "| units | 0.600 | – | 2.000 |" in lines
     assert "![few labels](results/made_up.png)" in lines
     assert lines[-1] == "15 jobs, one after the other 3 minutes. Revision 0123456789."

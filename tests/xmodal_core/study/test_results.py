@@ -68,6 +68,8 @@ def test_means_and_deviations_are_over_seeds(tmp_path):
         "few labels. mIoU by plain on val. labelled: 1 frames, evenly spread; 5 frames, evenly spread. "
         "mean ± standard deviation over 3 seeds"
     )
+    assert table.gain("units", 1).values == pytest.approx((0.01, 0.02, 0.01))
+    assert table.gain("scratch", 1) is None
     assert table.missing == 3  # the pre-training runs
     assert table.revisions == ("0123456789",)
     rows = table.as_json()["rows"]
@@ -104,7 +106,7 @@ def test_what_is_not_done_yet_is_told(tmp_path):
         tabulate(STUDY, tmp_path)
     fill(tmp_path, lambda result, cell: result if (cell.arm, cell.seed) == ("units", 0) else None)
     table = tabulate(STUDY, tmp_path)
-    assert table.figures["units", 0] == Figure((0.2,), 3)
+    assert table.figures["units", 0] == Figure({0: 0.2}, 3)
     assert table.figures["units", 0].deviation is None
     assert table.figures["scratch", 0].mean is None
     assert not table.is_ahead("units", 0)
@@ -143,3 +145,8 @@ def test_it_is_drawn(ending, tmp_path):
     assert out.stat().st_size > 5000
     with pytest.raises(InputError, match="unknown ending"):
         plot(tabulate(STUDY, tmp_path), tmp_path / "table.docx")
+
+
+def test_differences_are_of_seeds_that_both_have():
+    mine, other = Figure({0: 0.3, 2: 0.5}, 3), Figure({1: 0.9, 2: 0.1}, 3)
+    assert mine.minus(other) == Figure({2: 0.4}, 3)

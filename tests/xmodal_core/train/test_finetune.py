@@ -163,6 +163,21 @@ def test_an_evaluation_that_was_cut_off_comes_first_when_the_run_goes_on(
     assert [line["epoch"] for line in read_metrics(tmp_path / "run", EVALUATIONS)] == [1, 3]
 
 
+def test_few_labelled_frames_are_taken_again_within_an_epoch(
+    experiment: Callable[..., Finetuning], tmp_path: Path
+) -> None:
+    """Three are labelled; an epoch of seven takes each twice and one once more, every time moved anew."""
+    settings = {"train__epoch_frames": 7, "train__batch_size": 2, "train__epochs": 2, "augment__rotation": 90}
+    work = finetune_work.FinetuneWork(experiment(**settings), fresh=True)
+    keys = [key for step in range(4) for batch in work.plan().batches(step) for key in batch]
+    taken = [work.examples()[key] for key in keys]
+    assert sorted([taken.name for taken in taken].count(work.dataset.name(index)) for index in range(3)) == [2, 2, 3]
+    assert len({taken.points.tobytes() for taken in taken}) == 7
+    summary = loop.finetune(experiment(**settings), tmp_path / "run")
+    assert (summary.steps, summary.frames, summary.labelled_frames) == (8, 14, 3)
+    assert len((tmp_path / "run" / "labelled.txt").read_text().split()) == 3
+
+
 def test_a_frozen_trunk_keeps_every_bit(
     experiment: Callable[..., Finetuning], pretrained: Path, tmp_path: Path
 ) -> None:
