@@ -131,6 +131,20 @@ def test_an_input_and_its_output_are_written_beside(run: Path, tmp_path: Path) -
         assert saved["bev"].shape == (1, 96, 128, 128)
 
 
+def test_a_made_up_input_says_why_it_is_not_the_runs_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XMODAL_ROOT_NUSCENES", raising=False)
+    made = load_network("pillars")
+    card = {"network": "pillars", "network_settings": made.config.model_dump(mode="json"), "dataset": "nuscenes"}
+    save_backbone(tmp_path / FILE_NAME, made.state_dict(), card)
+    command = ["export-ckpt", str(tmp_path), "--format", "torch", "--parity", str(tmp_path / "io.npz")]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)["parity"]["input"]
+    assert told.startswith("a made-up sweep of seed 0 (the run's data are not at hand: ")
+    done = CliRunner().invoke(app, [*command, "--root", str(tmp_path / "nowhere")])
+    assert isinstance(done.exception, InputError)
+
+
 def test_what_the_target_lacks_is_told_and_written_on_request_alone(run: Path) -> None:
     command = ["export-ckpt", str(run), "--format", "centerpoint"]
     done = CliRunner().invoke(app, command)

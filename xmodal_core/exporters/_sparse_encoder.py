@@ -32,7 +32,7 @@ def refuse_other_widths(config: VoxelsConfig, name: str) -> None:
         if found != value:
             raise InputError(
                 f"{name} always has {setting} {_plain(value)}, but this network has {_plain(found)}",
-                "pre-train with a full-size preset (nuscenes_0075, nuscenes_01, waymo), or export to mmdet3d",
+                "take a full-size preset (nuscenes_0075, nuscenes_01, waymo), or mmdet3d, which has any widths",
             )
 
 
