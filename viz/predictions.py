@@ -67,6 +67,7 @@ def compose_boxes(
     predicted: Detections,
     labelled: Boxes | None,
     *,
+    beyond: Bools | None = None,
     title: str = "",
     limit: int = LIMIT,
 ) -> Scene:
@@ -76,6 +77,7 @@ def compose_boxes(
         frame: its cameras' pictures are read now.
         predicted: in its LiDAR coordinates.
         labelled: the boxes that should have been found, of the same classes; None: nobody labelled it.
+        beyond: (B,) which labelled boxes lie beyond what the network sees: missed ones of them stand apart; None: none.
         title: what the picture is headed with; empty: the frame's name.
         limit: how many points to draw.
 
@@ -94,7 +96,8 @@ def compose_boxes(
         for label, found in zip(true.label, matched.found, strict=True)
     ]
     corners, true_corners = _corners(predicted), box_corners(true)
-    boxes = _judged_layers(matched, (corners, words), (true_corners, true_words), labelled is not None)
+    unseen = np.zeros(len(true), dtype=np.bool_) if beyond is None else beyond & ~matched.found
+    boxes = _judged_layers(matched, unseen, (corners, words), (true_corners, true_words), labelled is not None)
     by_class = _class_layers(predicted, corners, words)
     pale = box_layer("labels", f"labelled: {len(true):,}", true_corners, true_words, palette.LABEL, "quiet")
     points = [
@@ -102,10 +105,10 @@ def compose_boxes(
         _points("inside", "in a box", inside[rows], IN_A_BOX, "plain"),
     ]
     stages = (
-        Stage("boxes", "Right and wrong", _rule(labelled is not None), _counts(matched, labelled is not None),
+        Stage("boxes", "Right and wrong", _rule(labelled is not None), _counts(matched, unseen, labelled is not None),
               _names(points, boxes)),
         Stage("classes", "Classes", "Predicted boxes by class, with their scores; labelled ones are pale.",
-              (f"{len(predicted):,} boxes predicted",), _names(points, [pale], by_class)),
+              (_some(len(predicted), "box", "boxes") + " predicted",), _names(points, [pale], by_class)),
     )  # fmt: skip
     facts: tuple[tuple[str, str], ...] = ((f"{len(predicted):,}", "predicted"),)
     if labelled is not None:
@@ -241,8 +244,8 @@ Drawn = tuple[Floats, list[str]]
 """Corners of boxes, and what each is in words."""
 
 
-def _judged_layers(matched: Matched, predicted: Drawn, labelled: Drawn, judged: bool) -> list[LineLayer]:
-    """Labelled boxes that were found and missed, predicted ones that are right and wrong."""
+def _judged_layers(matched: Matched, unseen: Bools, predicted: Drawn, labelled: Drawn, judged: bool) -> list[LineLayer]:
+    """Labelled boxes that were found, missed, or ``unseen`` by the network; predicted ones that are right and wrong."""
 
     def layer(name: str, title: str, of: Drawn, which: Bools, colour: str) -> LineLayer:
         words = [words for words, chosen in zip(of[1], which, strict=True) if chosen]
@@ -250,9 +253,13 @@ def _judged_layers(matched: Matched, predicted: Drawn, labelled: Drawn, judged: 
 
     if not judged:
         return [layer("right", "predicted", predicted, np.ones(len(matched.right), dtype=np.bool_), RIGHT)]
+    words = [words for words, chosen in zip(labelled[1], unseen, strict=True) if chosen]
+    title = f"labelled, beyond the network's range: {len(words):,}"
+    far = [box_layer("beyond", title, labelled[0][unseen], words, palette.LABEL, "quiet")] if words else []
     return [
+        *far,
         layer("found", "labelled, found", labelled, matched.found, palette.LABEL),
-        layer("missed", "labelled, missed", labelled, ~matched.found, MISSED),
+        layer("missed", "labelled, missed", labelled, ~matched.found & ~unseen, MISSED),
         layer("right", "predicted, right", predicted, matched.right, RIGHT),
         layer("wrong", "predicted, wrong", predicted, ~matched.right, WRONG),
     ]
@@ -289,16 +296,22 @@ def _points(name: str, title: str, which: Bools, colour: str, emphasis: Emphasis
 def _rule(judged: bool) -> str:
     if not judged:
         return "Predicted boxes; the frame is not labelled."
-    return f"Right is what lies within {RIGHT_WITHIN:g} m of a labelled box of its class, each taken once."
+    return f"Right: within {RIGHT_WITHIN:g} m of a labelled box of its class."
 
 
-def _counts(matched: Matched, judged: bool) -> tuple[str, ...]:
+def _counts(matched: Matched, unseen: Bools, judged: bool) -> tuple[str, ...]:
     if not judged:
-        return (f"{len(matched.right):,} boxes predicted",)
+        return (_some(len(matched.right), "box", "boxes") + " predicted",)
+    far = (f"{_some(int(unseen.sum()), 'labelled box lies', 'labelled boxes lie')} beyond the network's range",)
     return (
         f"{int(matched.found.sum()):,} of {len(matched.found):,} labelled boxes found",
         f"{int(matched.right.sum()):,} of {len(matched.right):,} predicted boxes right",
+        *(far if unseen.any() else ()),
     )
+
+
+def _some(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _names(*layers: Sequence[PointLayer | LineLayer]) -> tuple[str, ...]:

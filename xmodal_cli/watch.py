@@ -153,6 +153,7 @@ def report(summary: Summary) -> Iterator[str]:
     if isinstance(summary, FinetuneSummary):
         yield from _scores(summary)
         yield f"to see more: xmodal evaluate {summary.run}"
+        yield f"and a frame: xmodal show-predictions {summary.run}"
     else:
         yield f"to use it: xmodal export-ckpt {summary.run} --format torch"
 

@@ -94,6 +94,16 @@ class TestBoxes:
         strokes = scene.views[0].strokes
         assert len(strokes["right"]) > 0
 
+    def test_what_the_network_cannot_see_is_not_called_missed(self, frame: Frame) -> None:
+        true = boxes([(0, 10, 0), (0, 60, 0), (0, 70, 0)])
+        found = Detections.of(boxes([(0, 10, 0), (0, 60, 0)]), np.array([0.9, 0.8]))
+        scene = compose_boxes(frame, found, true, beyond=np.array([False, True, True]), limit=5000)
+        lines = layers(scene, LineLayer)
+        assert lines["beyond"] == "labelled, beyond the network's range: 1"
+        assert lines["missed"] == "labelled, missed: 0"
+        assert lines["found"] == "labelled, found: 2"
+        assert scene.stage("boxes").caption[-1] == "1 labelled box lies beyond the network's range"
+
     def test_without_labels_nothing_is_judged(self, frame: Frame) -> None:
         found = Detections.of(boxes([(0, 10, 0)]), np.ones(1))
         scene = compose_boxes(frame, found, None, limit=5000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from xmodal_cli.options import Json, SkipBad
 
 if TYPE_CHECKING:
     import torch
+    from rich.console import Console
     from rich.table import Table
 
 
@@ -78,12 +79,14 @@ def evaluate(
         protocol = task.protocol(judging.dataset)
         if submission is not None:
             judging.submit(task, protocol, submission)
-            err.print(f"submission for {protocol.name}, split {judging.split}: {submission}", highlight=False)
+            told = f"submission for {protocol.name}, split {judging.split}: {submission}"
+            err.print(told, markup=False, highlight=False, soft_wrap=True)
             if json:
                 print_json({**standing(model, found, protocol), "submission": str(submission)})
             return
         result = judging.judge(task, protocol)
-    out.print(_table(result.parts))
+    for table in _tables(result.parts, result.measures, out):
+        out.print(table)
     out.print(result.line(), soft_wrap=True, highlight=False)
     if json:
         print_json({**standing(model, found, protocol), **result.as_json()})
@@ -100,21 +103,49 @@ def _machine(device: str | None, workers: int | None) -> tuple[torch.device, int
     return place, choose_workers(workers, place, 1)
 
 
-def _table(parts: Mapping[str, Mapping[str, float]]) -> Table:
-    """A row a class with its figures, and the first of them again for each range."""
-    from rich.table import Table
-
+def _tables(parts: Mapping[str, Mapping[str, float]], measures: Mapping[str, float], console: Console) -> list[Table]:
+    """A row a class with its figures, and the first of them again for each range: as one table, or as several below one
+    another where ``console`` is too narrow for one."""
     ranges = list(dict.fromkeys(within for name in parts if (within := _range_of(name))))
     rows = list(dict.fromkeys(name.removesuffix(_range_of(name)).strip() for name in parts))
     figures = list(dict.fromkeys(figure for name, part in parts.items() if not _range_of(name) for figure in part))
-    table = Table()
-    for title in ("class", *figures, *(f"{within} m" for within in ranges)):
-        table.add_column(title, justify="left" if title == "class" else "right", no_wrap=True)
-    for row in rows:
-        whole = parts.get(row, {})
-        near = [next(iter(parts.get(f"{row} {within}".strip(), {}).values()), None) for within in ranges]
-        table.add_row(row or "mean", *(_figure(value) for value in [*map(whole.get, figures), *near]))
+    columns: list[tuple[str, list[str]]] = [
+        (figure, [_figure(parts.get(row, {}).get(figure, _mean_of(figure, row, measures))) for row in rows])
+        for figure in figures
+    ]
+    for within in ranges:
+        near = [next(iter(parts.get(f"{row} {within}".strip(), {}).values()), None) for row in rows]
+        columns.append((f"{within} m", [_figure(value) for value in near]))
+    names = [row or "mean" for row in rows]
+    tables, taken = [], 0
+    while taken < len(columns):
+        most = len(columns)
+        while most > taken + 1 and not _fits(_table(names, columns[taken:most]), console):
+            most -= 1
+        tables.append(_table(names, columns[taken:most]))
+        taken = most
+    return tables
+
+
+def _mean_of(figure: str, row: str, measures: Mapping[str, float]) -> float | None:
+    """In the row of all classes, the mean of ``figure`` over them: ``mIoU`` of ``IoU``."""
+    return None if row else measures.get(f"m{figure}")
+
+
+def _table(names: Sequence[str], columns: Sequence[tuple[str, list[str]]]) -> Table:
+    from rich.table import Table
+
+    table = Table("class")
+    for title, _ in columns:
+        table.add_column(title, justify="right", no_wrap=True)
+    for row, name in enumerate(names):
+        table.add_row(name, *(values[row] for _, values in columns))
     return table
+
+
+def _fits(table: Table, console: Console) -> bool:
+    options = console.options.update(width=10_000)
+    return console.measure(table, options=options).maximum <= console.width
 
 
 def _range_of(part: str) -> str:

@@ -128,4 +128,6 @@ def _scene(task: Task, frame: Frame, device: str | None, score: float, title: st
     if predicted.velocity is not None:
         columns["velocity"] = predicted.velocity[sure]
     boxes = None if labels is None else labels.boxes
-    return compose_boxes(frame, replace(predicted, **columns), boxes, title=title)
+    grid = task.network.bev_grid
+    beyond = None if boxes is None or grid is None else ~grid.holds(boxes.centre)
+    return compose_boxes(frame, replace(predicted, **columns), boxes, beyond=beyond, title=title)

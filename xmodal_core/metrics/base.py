@@ -196,8 +196,9 @@ class Result:
         """One line with the figures and all that one must know to compare them with others."""
         figures = ", ".join(f"{name} {value:.4f}" for name, value in self.measures.items())
         conditions = "".join(f", {name}: {value}" for name, value in self.conditions.items())
+        frames = f"{self.frames:,} frame{'' if self.frames == 1 else 's'}"
         return (
-            f"{self.protocol} ({self.rules}), split {self.split}, {self.frames:,} frames, "
+            f"{self.protocol} ({self.rules}), split {self.split}, {frames}, "
             f"{self.evaluated:,} {self.of}{conditions}: {figures}"
         )
 

@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
 from xmodal_core.config import Settings, setting
 from xmodal_core.errors import InputError
+from xmodal_core.types import Bools, Doubles, Floats
 
 
 class PointFeatures(NamedTuple):
@@ -38,6 +40,12 @@ class BevGrid(NamedTuple):
     nx: int
     ny: int
     width: int
+
+    def holds(self, centre: Floats | Doubles, margin: float = 0.0) -> Bools:
+        """(B,) which of the places ``centre`` (B,2 or more), metres, lie on the map or at most ``margin`` beside it."""
+        low = np.array(self.low) - margin
+        high = np.array(self.low) + np.array([self.nx, self.ny]) * self.cell + margin
+        return np.asarray(((centre[:, :2] >= low) & (centre[:, :2] <= high)).all(axis=1))
 
 
 class NetworkSettings(Settings):

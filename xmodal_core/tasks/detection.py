@@ -394,10 +394,7 @@ class Detection(Task):
         )
 
     def _on_the_map(self, box: Doubles) -> Any:
-        low = np.array(self.grid.low) - self.config.margin
-        high = np.array(self.grid.low) + np.array([self.grid.nx, self.grid.ny]) * self.grid.cell + self.config.margin
-        inside = ((box[:, :2] >= low) & (box[:, :2] <= high)).all(axis=1)
-        return inside & np.isfinite(box).all(axis=1) & (box[:, 3:6] > 0).all(axis=1)
+        return self.grid.holds(box, self.config.margin) & np.isfinite(box).all(axis=1) & (box[:, 3:6] > 0).all(axis=1)
 
     def _apart(self, box: Doubles, label: Ints, group: _Group) -> Ints:
         """The rows of ``box``, surest first, that are left."""

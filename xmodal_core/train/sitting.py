@@ -270,6 +270,7 @@ class Sitting:
             if rank(line) > max((rank(one) for one in before), default=float("-inf")):
                 self.work.save_best(self.folder, self._card())
             self._log.write_evaluation(line)
+            self.work.save_more(self.folder, self._card())  # its card says how it was judged
         self.listener.judged(line)
 
     def summary(self) -> Summary:

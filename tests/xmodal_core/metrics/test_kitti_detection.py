@@ -74,7 +74,7 @@ class Frame:
 
 
 def statistics(frame: Frame, least: float, threshold: float | None) -> tuple[int, int, list[float]]:
-    """``computeStatistics``: how many are right and wrong, and the scores of the former; no threshold: the first pass."""
+    """``computeStatistics``: how many are right and wrong, and the scores of the right; first pass: no threshold."""
     assigned = [False] * len(frame.score)
     below = [threshold is not None and score < threshold for score in frame.score]
     scores = []
