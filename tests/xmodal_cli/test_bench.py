@@ -7,7 +7,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from xmodal_cli.commands.bench import app
+from xmodal_cli.commands.bench import _print_steps, _print_table, app
+from xmodal_core.bench.networks import Part, Step
+from xmodal_core.bench.timing import Row
 from xmodal_core.errors import InputError
 
 
@@ -59,6 +61,19 @@ def test_the_tuner(example_root):
     assert done.exit_code == 0, done.output
     for name in ("ground.max_dist_to_line", "instances.min_flatness", "slowest"):
         assert name in done.output
+
+
+def test_no_figure_is_cut_on_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    parts = (Part("norms and the rest", 12345.6, 23456.7, 0.98), Part("index pairs", 34567.8, 0.0, 0.02))
+    step = Step("f", 1, "minkunet_mmdet3d", "minkunet34", 37_873_280, 45678.9, 56789.1, 1_234_000_000, 42, 9, parts)
+    _print_steps([step])
+    _print_table([Row("minkunet forward", "index pairs built by each layer", 12345.6, True, 12.3)], [])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    for figure in ("12,345.6", "23,456.7", "34,567.8", "45,678.9", "56,789.1", "98%", "1,234", "12.3x", "built 9x"):
+        assert figure in text
+    assert "…" not in text
 
 
 def test_a_network(example_root):

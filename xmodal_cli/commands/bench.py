@@ -211,7 +211,7 @@ def _print_parts(bench: Bench) -> None:
     table = Table()
     table.add_column("part of a step", no_wrap=True)
     for title in ("teacher looks:\nmilliseconds", "\nshare", "from the cache:\nmilliseconds", "\nshare", "\nratio"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     total = bench.parts[-1]
     for part in bench.parts:
         if part.step == TOTAL:
@@ -233,10 +233,10 @@ def _print_steps(steps: Sequence[Step]) -> None:
     from xmodal_cli.console import out
 
     table = Table()
-    table.add_column("network", no_wrap=True)
+    table.add_column("network", overflow="fold")  # wraps where the terminal is narrow, so that no figure is cut
     table.add_column("stage", no_wrap=True)
     for title in ("forward\nms", "backward\nms", "share", "memory\nMB"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for step in steps:
         times = f"{step.forward:,.1f}", f"{step.backward:,.1f}"
         table.add_row(f"{step.network} {step.preset}", "a step", *times, "", f"{step.memory / 1e6:,.0f}")
@@ -256,10 +256,10 @@ def _print_table(rows: Sequence[Row], notes: Sequence[str]) -> None:
     from xmodal_cli.console import out
 
     table = Table()
-    table.add_column("step", no_wrap=True)
-    table.add_column("name", no_wrap=True)
+    table.add_column("step")  # it and the name wrap where the terminal is narrow, so that no figure is cut
+    table.add_column("name")
     for title in ("milliseconds", "ratio\nto ours", "same\nresult"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     step, lines = "", Counter(row.step for row in rows)
     for row in rows:
         # A line between steps where they have rows to be told apart.

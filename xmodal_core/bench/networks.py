@@ -7,13 +7,10 @@ turn with those. A part of the backward pass belongs to the stage whose forward 
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -21,6 +18,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from xmodal_core import plugins
+from xmodal_core.bench.stage_watch import OTHER, StageWatch, now
 from xmodal_core.bench.timing import OURS, Row, measured, with_ratios
 from xmodal_core.errors import InputError
 from xmodal_core.points import load_network
@@ -32,8 +30,6 @@ from xmodal_core.types import Frame
 
 T = TypeVar("T")
 
-OTHER = "norms and the rest"
-"""What a step does outside all stages: batch norm and ReLU between sparse convolutions, for the most part."""
 TINY = "tiny"
 """The preset of every network that is for a CPU."""
 LOW, SIZE, SHAPE = (-51.2, -51.2, -5.0), (0.1, 0.1, 0.2), (1024, 1024, 40)
@@ -226,103 +222,17 @@ def _batch(frame: Frame, network: PointNetwork, device: torch.device) -> Case:
     return Case(points, channels, torch.tensor([0, len(points)], device=device))
 
 
-def _now(device: torch.device) -> float:
-    """Seconds, when all that was asked of the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return perf_counter()
-
-
 def _step(network: PointNetwork, case: Case) -> tuple[float, float]:
     """Seconds of a forward and of a backward pass."""
     network.zero_grad()
-    start = _now(case.points.device)
+    start = now(case.points.device)
     loss = network(*case).features.square().mean()
-    middle = _now(case.points.device)
+    middle = now(case.points.device)
     loss.backward()
-    return middle - start, _now(case.points.device) - middle
+    return middle - start, now(case.points.device) - middle
 
 
 # ---- Stages
-
-
-class StageWatch:
-    """Seconds of each stage in a step, without those of stages within it, and to which stage autograd's nodes belong.
-
-    Nodes are numbered as they are made, so those of a stage have the numbers between its beginning and its end.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.forward: defaultdict[str, float] = defaultdict(float)
-        self.backward: defaultdict[str, float] = defaultdict(float)
-        self.visits: Counter[str] = Counter()
-        self._device = device
-        self._within = [OTHER]
-        self._since = _now(device)
-        self._changes: list[tuple[int, str]] = [(_next_node(), OTHER)]
-        self._began: list[float] = []
-
-    def enter(self, name: str) -> None:
-        """The stage ``name`` begins."""
-        self._settle()
-        self.visits[name] += 1
-        self._within.append(name)
-        self._changes.append((_next_node(), name))
-
-    def leave(self, name: str) -> None:
-        """It ends."""
-        self._settle()
-        self._within.pop()
-        self._changes.append((_next_node(), self._within[-1]))
-
-    def end_forward(self) -> None:
-        """The forward pass is over."""
-        self._settle()
-
-    def watch_backward(self, loss: Tensor) -> Callable[[], None]:
-        """Time every node that ``loss`` depends on; returns what ends that, and gives what is left to ``OTHER``."""
-        assert loss.grad_fn is not None
-        for node in _nodes(loss.grad_fn):
-            name = self._stage_of(node)
-            node.register_prehook(lambda *_: self._began.append(_now(self._device)))
-            node.register_hook(lambda *_, name=name: self._add_backward(name))
-        start = _now(self._device)
-
-        def end() -> None:
-            whole = _now(self._device) - start
-            self.backward[OTHER] += max(whole - sum(self.backward.values()), 0.0)
-
-        return end
-
-    def _settle(self) -> None:
-        now = _now(self._device)
-        self.forward[self._within[-1]] += now - self._since
-        self._since = now
-
-    def _add_backward(self, name: str) -> None:
-        self.backward[name] += _now(self._device) - self._began.pop()
-
-    def _stage_of(self, node: Any) -> str:
-        number = node._sequence_nr()
-        place = bisect_right(self._changes, number, key=lambda change: change[0]) - 1
-        return self._changes[place][1]
-
-
-def _next_node() -> int:
-    """The number that autograd will give to the next node of this thread."""
-    number: int = torch._C._autograd._get_sequence_nr()
-    return number
-
-
-def _nodes(last: Any) -> list[Any]:
-    """``last`` and all nodes that it leads to, but those that gather the gradients of weights."""
-    seen, left = {last}, [last]
-    while left:
-        for node, _ in left.pop().next_functions:
-            if node is not None and node not in seen and node.next_functions:
-                seen.add(node)
-                left.append(node)
-    return list(seen)
 
 
 def _staged_step(network: PointNetwork, case: Case) -> StageWatch:
@@ -397,7 +307,7 @@ def _timed(function: Callable[[], T], repeat: int, device: torch.device) -> tupl
 
     def whole() -> T:
         result = function()
-        _now(device)
+        now(device)
         return result
 
     return measured(whole, repeat)

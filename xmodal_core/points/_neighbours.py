@@ -49,7 +49,7 @@ class Cloud(NamedTuple):
     @property
     def compiled(self) -> bool:
         """Whether the compiled loops take these points."""
-        return self.points.device.type in COMPILED and self.points.dtype in (torch.float32, torch.float64)
+        return self.points.device.type in COMPILED and self.points.dtype == torch.float32
 
     def arrays(self) -> Iterator[tuple[int, loops.Points]]:
         """The first row of each frame, and its (n,3) points; of points on a CPU."""

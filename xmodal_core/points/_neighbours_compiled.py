@@ -1,6 +1,6 @@
 """The loops of ``_neighbours`` as machine code for a CPU, one frame at a time: the same numbers, bit for bit.
 
-Points are in single or double precision, and every square of a distance is computed in that precision and in the order
+Every square of a distance is computed in the precision of the points, which are in single precision, and in the order
 in which the tensor operations compute it. Cells and bounds only decide what need not be looked at.
 """
 

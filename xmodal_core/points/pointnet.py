@@ -21,7 +21,7 @@ from xmodal_core.points._neighbours import (
     three_nearest,
 )
 from xmodal_core.points._norm import BatchNorm
-from xmodal_core.points._stages import GROUPING, LAYERS, SAMPLING, stage
+from xmodal_core.points._stages import GROUPING, LAYERS, READ, SAMPLING, stage
 from xmodal_core.points.base import NetworkSettings, PointFeatures, PointNetwork
 
 Widths = tuple[int, ...]
@@ -148,7 +148,8 @@ class PointNet(PointNetwork):
             return PointFeatures(features, None)
         everything = Cloud(points, offsets).rows(rows, inside)
         found = self._all_levels(everything, channels[rows])
-        return PointFeatures(features.to(found.dtype).index_copy(0, rows, found), None)
+        with stage(READ):
+            return PointFeatures(features.to(found.dtype).index_copy(0, rows, found), None)
 
     def drawn(self, points: Tensor, offsets: Tensor) -> Tensor:
         """The rows of the points that are drawn, in the order of their lots: what the network sees is theirs alone."""
