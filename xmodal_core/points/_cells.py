@@ -67,6 +67,8 @@ class Cells:
             per_cell: a cell keeps its first so many points.
             most: a frame keeps so many cells, those whose first points come first; the points of others are left out.
         """
+        if not self._exceeds(per_cell, most):
+            return self
         kept = torch.ones_like(self.count, dtype=torch.bool)
         if most is not None:
             first = self.point[self.count.cumsum(0) - self.count]
@@ -80,6 +82,14 @@ class Cells:
         number = kept.cumsum(0) - 1
         count = self.count[kept] if per_cell is None else self.count[kept].clamp(max=per_cell)
         return Cells(self.index[kept], self.point[taken], number[self.cell[taken]], count, self.points)
+
+    def _exceeds(self, per_cell: int | None, most: int | None) -> bool:
+        over = torch.zeros((), dtype=torch.bool, device=self.count.device)
+        if per_cell is not None:
+            over = over | (self.count > per_cell).any()
+        if most is not None:
+            over = over | (torch.bincount(self.index[:, 0].long(), minlength=1) > most).any()
+        return bool(over)  # the one wait for the device; with limits met there are more
 
     @stage(VOXELISE)
     def slots(self, values: Tensor, size: int) -> Tensor:
