@@ -128,12 +128,16 @@ def markdown(found: Report, picture: str = "") -> str:
 def _rows(table: Table) -> Iterator[str]:
     heads = [label(point) or table.metric for point in table.points]
     yield from _header([f"{table.metric} (%)", *heads])
-    for arm in table.arms:
+    for arm in (arm for arm in table.arms if _begun(table, arm)):
         entries = [
             in_words(table.figures.get((arm, column))) + (" \\*" if table.is_ahead(arm, column) else "")
             for column in range(len(table.points))
         ]
         yield f"| {' | '.join([arm, *entries])} |"
+
+
+def _begun(table: Table, arm: str) -> bool:
+    return any(figure.values for (row, _), figure in table.figures.items() if row == arm)
 
 
 def _rows_of_pretraining(measures: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

@@ -41,6 +41,14 @@ def test_a_block_has_every_figure_and_what_it_took(finished: Path) -> None:
     assert lines[-1] == "15 jobs, one after the other 3 minutes. Revision 0123456789."
 
 
+def test_an_arm_that_has_not_begun_has_no_row(tmp_path: Path) -> None:
+    fill(tmp_path, lambda result, cell: result if cell.arm == "scratch" else None)
+    text = markdown(report(STUDY, tmp_path))
+    assert "| scratch |" in text
+    assert "| units |" not in text
+    assert "; 9 are not done" in text
+
+
 def test_prose_around_a_block_stays_and_the_block_is_replaced(finished: Path, tmp_path: Path) -> None:
     page = tmp_path / "docs" / "results.md"
     write(page, [report(STUDY, finished)])
