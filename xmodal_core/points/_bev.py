@@ -132,13 +132,13 @@ class BevNetwork(PointNetwork):
         x, y = (place - place.floor()).unbind(1)
         frame = torch.repeat_interleave(offsets.diff(), output_size=len(points)) * height
         rows = [(frame + row) * width + column for row in (below, above) for column in (left, right)]
-        weights = [row * column for row in (1 - y, y) for column in (1 - x, x)]
+        # Zeros to points beyond the map by their weights: a mask over what was read takes a pass more each way.
+        weights = [row * column * inside for row in (1 - y, y) for column in (1 - x, x)]
         # In one piece: embedding_bag reads strided rows slowly.
         cells = bev.to(place.dtype).permute(0, 2, 3, 1).flatten(0, 2).contiguous()
-        read = nn.functional.embedding_bag(
+        return nn.functional.embedding_bag(
             torch.stack(rows, 1), cells, per_sample_weights=torch.stack(weights, 1), mode="sum"
         )
-        return torch.where(inside[:, None], read, 0.0)
 
 
 class _Convolution(nn.Module):
