@@ -65,6 +65,11 @@ def test_a_study_runs_by_the_real_commands_and_is_tabulated(file, tmp_path):
     assert (row["arm"], row["seeds"], table["missing_jobs"]) == ("units", 1, 0)
     assert 0 <= row["mean"] <= 1
     assert r"\toprule" in invoke(study, "table", file, "--out", folder, "--latex").output
+    page = tmp_path / "page.md"
+    (told,) = json.loads(invoke(study, "report", file, "--out", folder, "--into", page, "--json").stdout)
+    assert (told["study"], told["jobs"], told["rows"]) == ("small", 2, table["rows"])
+    assert 0 <= told["pretraining"]["units"]["contrastive_accuracy"] <= 1
+    assert f"| units | {100 * row['mean']:.2f} |" in page.read_text(encoding="utf-8")
     _the_cache_of_it()
 
 

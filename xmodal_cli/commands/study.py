@@ -230,18 +230,14 @@ def _print_table(found: Table) -> None:
 
     from xmodal_cli.console import out
     from xmodal_core.study.grid import label
-    from xmodal_core.study.results import in_words
+    from xmodal_core.study.results import row_in_words
 
     grid = Grid()
     grid.add_column("")
     for point in found.points:
         grid.add_column(label(point) or found.metric, justify="right")
     for arm in found.arms:
-        entries = [
-            in_words(found.figures.get((arm, column))) + (" *" if found.is_ahead(arm, column) else "")
-            for column in range(len(found.points))
-        ]
-        grid.add_row(arm, *entries)
+        grid.add_row(arm, *row_in_words(found, arm, "*"))
     out.print(grid)
     notes = [f"{found.caption}."]
     if found.baseline:

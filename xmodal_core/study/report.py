@@ -16,10 +16,13 @@ from xmodal_core.errors import DataError
 from xmodal_core.files import whole_file
 from xmodal_core.study.grid import PRETRAIN, Study, label
 from xmodal_core.study.jobs import Place
-from xmodal_core.study.results import Table, in_words, plot, tabulate
+from xmodal_core.study.results import Table, plot, row_in_words, tabulate
 
 MEASURES = {"contrastive_accuracy": "contrastive accuracy", "alignment": "alignment", "loss_last": "loss"}
 """What is told of pre-training, means over its last epoch."""
+
+MARK = "\\*"
+"""Of what is ahead of the baseline; an asterisk that Markdown leaves as it is."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +132,7 @@ def _rows(table: Table) -> Iterator[str]:
     heads = [label(point) or table.metric for point in table.points]
     yield from _header([f"{table.metric} (%)", *heads])
     for arm in (arm for arm in table.arms if _begun(table, arm)):
-        entries = [
-            in_words(table.figures.get((arm, column))) + (" \\*" if table.is_ahead(arm, column) else "")
-            for column in range(len(table.points))
-        ]
-        yield f"| {' | '.join([arm, *entries])} |"
+        yield f"| {' | '.join([arm, *row_in_words(table, arm, MARK)])} |"
 
 
 def _begun(table: Table, arm: str) -> bool:
@@ -156,7 +155,7 @@ def _header(titles: Sequence[str]) -> Iterator[str]:
 def _notes(found: Report) -> Iterator[str]:
     table = found.table
     if table.baseline:
-        yield f"\\*: ahead of {table.baseline} by more than twice the larger of the two deviations."
+        yield f"{MARK}: ahead of {table.baseline} by more than twice the larger of the two deviations."
     missing = f"; {table.missing} are not done" if table.missing else ""
     took = f"{found.jobs} jobs, one after the other {found.seconds / 60:.0f} minutes{missing}"
     yield f"{took}. Revision {', '.join(table.revisions)}."

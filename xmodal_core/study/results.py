@@ -235,6 +235,14 @@ def in_words(figure: Figure | None, *, latex: bool = False) -> str:
     return f"{text} ({len(figure.values)} of {figure.wanted})" if short else text
 
 
+def row_in_words(table: Table, arm: str, mark: str) -> list[str]:
+    """The entries of ``arm``, one a column; ``mark`` behind those that are ahead of the baseline."""
+    return [
+        in_words(table.figures.get((arm, column))) + (f" {mark}" if table.is_ahead(arm, column) else "")
+        for column in range(len(table.points))
+    ]
+
+
 def to_latex(table: Table) -> str:
     """The table for a paper: booktabs, entries ahead of the baseline in bold."""
     heads = [_escaped(label(point)) or _escaped(table.metric) for point in table.points]
