@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xmodal_core.config import setting
+from xmodal_core.points import _bev_compiled as loops
+from xmodal_core.points._neighbours import COMPILED
 from xmodal_core.points._stages import DENSE, READ, stage
 from xmodal_core.points.base import BevGrid, NetworkSettings, PointNetwork
 
@@ -136,9 +139,32 @@ class BevNetwork(PointNetwork):
         weights = [row * column * inside for row in (1 - y, y) for column in (1 - x, x)]
         # In one piece: embedding_bag reads strided rows slowly.
         cells = bev.to(place.dtype).permute(0, 2, 3, 1).flatten(0, 2).contiguous()
-        return nn.functional.embedding_bag(
-            torch.stack(rows, 1), cells, per_sample_weights=torch.stack(weights, 1), mode="sum"
-        )
+        compiled = cells.device.type in COMPILED and cells.dtype == torch.float32
+        weigh = _WeighedRows.apply if compiled else _weighed_rows
+        read: Tensor = weigh(cells, torch.stack(rows, 1), torch.stack(weights, 1))
+        return read
+
+
+def _weighed_rows(values: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """(N,C): the sum of the K rows of ``values`` (R,C) that each row of ``rows`` (N,K) names, times its ``weights``."""
+    return nn.functional.embedding_bag(rows, values, per_sample_weights=weights, mode="sum")
+
+
+class _WeighedRows(torch.autograd.Function):
+    """The same, with a gradient that a loop sums point by point: embedding_bag's own takes a CPU several times as
+    long."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+        context.save_for_backward(rows, weights)
+        context.count = len(values)
+        return _weighed_rows(values, rows, weights)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        rows, weights = (saved.numpy() for saved in context.saved_tensors)
+        gradient = gradients[0].detach().contiguous().numpy()
+        return torch.from_numpy(loops.spread(gradient, rows, weights, context.count)), None, None
 
 
 class _Convolution(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -21,24 +22,26 @@ def by_grid_sample(network: BevNetwork, bev: Tensor, points: Tensor, inside: Ten
     return torch.where(inside[:, None], torch.cat(rows), 0.0)
 
 
-def test_a_map_is_read_bilinearly_forwards_and_backwards() -> None:
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])  # what the compiled loop takes, and what it does not
+def test_a_map_is_read_bilinearly_forwards_and_backwards(kind: torch.dtype) -> None:
     network = load_network("pillars", SETTINGS)
     assert isinstance(network, BevNetwork)
     assert network.bev_grid is not None
     torch.manual_seed(0)
     # To the edge and beyond it, where the border counts; one frame of the three is empty.
-    points = torch.rand(500, 3, dtype=torch.float64) * torch.tensor([17.0, 33.0, 4.0]) - torch.tensor([8.5, 16.5, 2.0])
+    points = torch.rand(500, 3, dtype=kind) * torch.tensor([17.0, 33.0, 4.0]) - torch.tensor([8.5, 16.5, 2.0])
     points[0] = torch.tensor([-8.0, -16.0, 0.0])
     offsets, inside = torch.tensor([0, 200, 200, 500]), torch.rand(500) < 0.9
     shape = (3, 5, network.bev_grid.ny, network.bev_grid.nx)
-    bev = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    bev = torch.randn(shape, dtype=kind, requires_grad=True)
     ours, theirs = (
         read(bev, points, inside, offsets) for read in (network.read, lambda *args: by_grid_sample(network, *args))
     )
-    assert torch.allclose(ours, theirs, atol=1e-9)
+    near = 1e-9 if kind == torch.float64 else 1e-4  # grid_sample places points in another scale, with its rounding
+    assert torch.allclose(ours, theirs, atol=near)
     weights = torch.randn_like(ours)
-    gradients = [torch.autograd.grad((read * weights).sum(), bev)[0] for read in (ours, theirs)]
-    assert torch.allclose(*gradients, atol=1e-9)
+    gradient, expected = (torch.autograd.grad((read * weights).sum(), bev)[0] for read in (ours, theirs))
+    assert torch.allclose(gradient, expected, atol=near)
 
 
 def test_points_outside_get_zeros_whatever_they_are_and_none_is_no_trouble() -> None:
