@@ -28,7 +28,6 @@ from xmodal_core.tasks.detection import Detection, DetectionConfig
 from xmodal_core.train.augment import motion
 from xmodal_core.train.batch import stack_channels
 from xmodal_core.train.config import AugmentConfig
-from xmodal_core.train.finetune_config import read_finetuning
 from xmodal_core.types import Boxes, Frame
 
 WITH_BOXES = ("nuscenes", "sample", "waymo", "once", "kitti_object", "kitti_raw", "kitti_tracking", "folder")
@@ -73,7 +72,7 @@ def oracle(task: Detection, frame: Frame) -> Detections:
         # Only at the very centres is the rest of a box said.
         heat = torch.where(targets.heat == 1, 9.0, -9.0)
         maps.append({"heat": heat, **shaped})
-    return task.boxes_of(maps, 1)[0]
+    return task.boxes_of(maps)[0]
 
 
 class TestOracle:
@@ -252,77 +251,7 @@ class TestObjects:
         assert counts == [0, 0, 3]
 
 
-def lone(task: Detection, *boxes: tuple[str, float, float, float]) -> list[dict[str, Tensor]]:
-    """Maps that say these boxes: class, x, score as a logit, length."""
-    maps = []
-    for group in task.groups:
-        said = {name: torch.zeros(1, PARTS[name], GRID.ny, GRID.nx) for name in task.parts}
-        heat = torch.full((1, len(group.numbers), GRID.ny, GRID.nx), -9.0)
-        for kind, x, logit, length in boxes:
-            number = task.classes.index(kind)
-            if number in group.numbers:
-                ix, iy = int((x - GRID.low[0]) / GRID.cell), GRID.ny // 2
-                heat[0, group.numbers.index(number), iy, ix] = logit
-                said["size"][0, :, iy, ix] = torch.tensor([length, 2.0, 2.0]).log()
-                said["turn"][0, 1, iy, ix] = 1.0
-        maps.append({"heat": heat, **said})
-    return maps
-
-
-class TestSuppression:
-    def places(self, *boxes: tuple[str, float, float, float], **settings: Any) -> list[tuple[str, float]]:
-        classes = ("car", "truck", "person")
-        config = DetectionConfig(groups=(("car", "truck"),), **settings)
-        task = Detection(config, Maps(GRID), classes)
-        found = task.boxes_of(lone(task, *boxes), 1)[0]
-        assert (np.diff(found.score) <= 0).all()
-        return [(classes[n], float(x)) for n, x in zip(found.label, found.centre[:, 0], strict=True)]
-
-    def test_within_groups_by_overlap_or_distance_or_not_at_all(self) -> None:
-        boxes = (("car", 0.0, 3.0, 4.0), ("truck", 1.0, 2.0, 4.0), ("car", 3.5, 1.0, 4.0), ("person", 0.0, 0.5, 4.0))
-        assert self.places(*boxes) == [("car", 0.0), ("car", 3.5), ("person", 0.0)]
-        assert len(self.places(*boxes, nms_overlap=0.9)) == 4
-        assert len(self.places(*boxes, nms="none")) == 4
-        assert self.places(*boxes, nms="circle", nms_radius=(4.0,)) == [("car", 0.0), ("person", 0.0)]
-        assert len(self.places(*boxes, nms_within="class")) == 4
-        assert self.places(*boxes, nms_within="class", nms="circle", nms_radius=(4.0,)) == [
-            ("car", 0.0), ("truck", 1.0), ("person", 0.0)
-        ]  # fmt: skip
-        assert self.places(*boxes, nms="none", nms_after=1) == [("car", 0.0), ("person", 0.0)]
-
-    def test_what_is_unsure_or_off_the_map_is_not_predicted(self) -> None:
-        boxes = (("car", 0.0, 0.0, 4.0), ("car", 10.0, -3.0, 4.0))
-        assert self.places(*boxes) == [("car", 0.0)]
-        assert len(self.places(*boxes, score=0.01)) == 2
-        assert self.places(*boxes, score=0.6) == []
-
-
 class TestSettings:
-    def test_every_preset_is_complete_and_survives_being_written(self) -> None:
-        for preset in DetectionConfig.presets:
-            config = DetectionConfig(preset=preset)  # type: ignore[arg-type]
-            assert DetectionConfig.model_validate(config.model_dump(mode="json")) == config
-
-    def test_a_group_of_settings_may_be_given_in_part(self) -> None:
-        config = settings_of("waymo", objects={"enabled": False})
-        assert not config.objects.enabled
-        assert config.objects.counts["vehicle"] == 15
-
-    def test_a_class_is_in_one_group(self) -> None:
-        with pytest.raises(InputError, match="do not fit together"):
-            validate(DetectionConfig, {"groups": [["car"], ["car"]]}, "task")
-
-    def test_a_network_with_a_map_is_taken_where_none_was_chosen(self) -> None:
-        options = {"task.name": "detection", "dataset.name": "kitti_object", "dataset.root": "/data"}
-        for network, taken in ((None, "pillars"), ("voxels", "voxels")):
-            assert read_finetuning(None, [], {**options, "network.name": network}).network.name == taken
-
-    def test_groups_keep_to_the_classes_there_are(self) -> None:
-        config = settings_of("nuscenes")
-        task = Detection(config, Maps(GRID), ("car", "unicorn", "pedestrian"))
-        assert [group.numbers for group in task.groups] == [(0,), (2,), (1,)]
-        assert [group.radius for group in task.groups] == [2.0, 0.42, 0.42]
-
     def test_a_network_without_a_map_is_refused_and_those_with_one_are_named(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
