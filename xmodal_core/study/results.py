@@ -208,11 +208,12 @@ def _the_same(what: str, values: Iterable[str]) -> str:
 
 def kind_of_rule(rule: str) -> str:
     """``rule``, as a run tells it, without how much is labelled and which subset of that size."""
-    return re.sub(r"[\d.]+ ?%?", "", _without_subset(rule)).strip(" ,")
+    return re.sub(r"[\d.]+ ?(%|frames?)?", "", _without_subset(rule)).strip(" ,")
 
 
 def _without_subset(rule: str) -> str:
-    return rule.partition(", subset")[0]
+    # Results of earlier versions say "1 frames".
+    return re.sub(r"^1 frames\b", "1 frame", rule.partition(", subset")[0])
 
 
 def _values(results: Mapping[int, Mapping[str, Any]], part: str, metric: str) -> dict[int, float]:

@@ -72,7 +72,8 @@ def labelled_frames(dataset: Dataset, config: LabelsConfig) -> Labelled:
             )
         begin = 0.0 if config.seed == 0 else np.random.default_rng(config.seed).random()
         spread = np.floor((np.arange(config.frames) + begin) * total / config.frames).astype(np.int64)
-        return Labelled(spread, f"{config.frames} frames, evenly spread{_draw(config.seed)}")
+        counted = "1 frame" if config.frames == 1 else f"{config.frames} frames"
+        return Labelled(spread, f"{counted}, evenly spread{_draw(config.seed)}")
     share = f"{config.protocol}, {100 * config.fraction:g} %{_draw(config.seed)}"
     return Labelled(_RULES[config.protocol](dataset, config), share)
 

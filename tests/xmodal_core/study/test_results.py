@@ -38,7 +38,7 @@ def fill(folder: Path, change: Any = lambda result, cell: result) -> None:
             "task": "segmentation",
             "protocol": "plain",
             "split": "val",
-            "rule": f"{cell.point[0][1]} frames, evenly spread",
+            "rule": "1 frame, evenly spread" if cell.point[0][1] == 1 else "5 frames, evenly spread",
             "metrics": {"mIoU": score, "accuracy": None},
             "metrics_first_epoch": {"mIoU": score / 2},
         }
@@ -65,7 +65,7 @@ def test_means_and_deviations_are_over_seeds(tmp_path):
         False,
     ]
     assert table.caption == (
-        "few labels. mIoU by plain on val. labelled: 1 frames, evenly spread; 5 frames, evenly spread. "
+        "few labels. mIoU by plain on val. labelled: 1 frame, evenly spread; 5 frames, evenly spread. "
         "mean ± standard deviation over 3 seeds"
     )
     assert table.gain("units", 1).values == pytest.approx((0.01, 0.02, 0.01))
@@ -98,7 +98,16 @@ def test_shares_by_one_rule_are_of_one_kind():
     assert kind_of_rule("slidr, 1 %") == kind_of_rule("slidr, 10 %, subset 3") == "slidr"
     assert kind_of_rule("frames, 1 %") == "frames"
     assert kind_of_rule("5 frames, evenly spread") == kind_of_rule("20 frames, evenly spread, subset 1")
+    assert kind_of_rule("1 frame, evenly spread") == kind_of_rule("5 frames, evenly spread")
     assert kind_of_rule("5 frames, evenly spread") != kind_of_rule("frames, 5 %")
+
+
+def test_results_of_earlier_versions_say_one_frame_otherwise_and_are_the_same(tmp_path):
+    def older(result, cell):
+        return {**result, "rule": "1 frames, evenly spread"} if cell.arm == "units" else result
+
+    fill(tmp_path, lambda result, cell: older(result, cell) if cell.point[0][1] == 1 else result)
+    assert tabulate(STUDY, tmp_path).labelled == ("1 frame, evenly spread", "5 frames, evenly spread")
 
 
 def test_what_is_not_done_yet_is_told(tmp_path):

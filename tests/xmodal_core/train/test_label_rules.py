@@ -79,6 +79,10 @@ def test_a_number_of_frames_is_evenly_spread_and_another_seed_moves_it() -> None
     other = chosen(Row(1, 100), frames=4, seed=1)
     assert other != [0, 25, 50, 75]
     assert np.diff(other).tolist() == [25, 25, 25]
+    rules = [
+        labelled_frames(Row(1, 100), LabelsConfig(frames=count, seed=seed)).rule for count, seed in ((1, 0), (4, 2))
+    ]
+    assert rules == ["1 frame, evenly spread", "4 frames, evenly spread, subset 2"]
 
 
 @pytest.mark.parametrize("protocol", ["frames", "slidr", "sequences"])
