@@ -7,7 +7,8 @@ predicted class, by labelled class, and where the two differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,35 +69,35 @@ def compose_boxes(
     labelled: Boxes | None,
     *,
     beyond: Bools | None = None,
+    score: float = 0.0,
     title: str = "",
     limit: int = LIMIT,
 ) -> Scene:
-    """The scene of ``predicted`` boxes of ``frame``.
+    """The scene of ``predicted`` boxes of ``frame``: those that are at least as sure as ``score``.
 
     Args:
         frame: its cameras' pictures are read now.
         predicted: in its LiDAR coordinates.
         labelled: the boxes that should have been found, of the same classes; None: nobody labelled it.
         beyond: (B,) which labelled boxes lie beyond what the network sees: missed ones of them stand apart; None: none.
+        score: the least score of a box that is drawn.
         title: what the picture is headed with; empty: the frame's name.
         limit: how many points to draw.
 
     Raises:
         DataError: a camera's picture is missing or damaged.
     """
+    predicted = _sure(predicted, score)
     true = labelled if labelled is not None else _none(predicted.classes)
     matched = match_boxes(predicted, true)
     of_predicted = _owner(frame, box_rows(predicted.centre, predicted.size, predicted.yaw))
     of_labelled = _owner(frame, box_rows(*(a.astype(np.float64) for a in (true.centre, true.size, true.yaw))))
     inside = (of_predicted >= 0) | (of_labelled >= 0)
     rows = thin([of_predicted, of_labelled], np.zeros(0, dtype=np.int64), ~inside, limit=limit)
-    words = _words(predicted, matched, labelled is not None)
-    true_words = [
-        f"{true.classes[label]}, labelled, {'found' if found else 'missed'}"
-        for label, found in zip(true.label, matched.found, strict=True)
-    ]
-    corners, true_corners = _corners(predicted), box_corners(true)
     unseen = np.zeros(len(true), dtype=np.bool_) if beyond is None else beyond & ~matched.found
+    words = _predicted_words(predicted, matched, labelled is not None)
+    true_words = _labelled_words(true, matched, unseen)
+    corners, true_corners = _corners(predicted), box_corners(true)
     boxes = _judged_layers(matched, unseen, (corners, words), (true_corners, true_words), labelled is not None)
     by_class = _class_layers(predicted, corners, words)
     pale = box_layer("labels", f"labelled: {len(true):,}", true_corners, true_words, palette.LABEL, "quiet")
@@ -104,19 +105,20 @@ def compose_boxes(
         _points("points", "outside all boxes", ~inside[rows], palette.QUIET, "quiet"),
         _points("inside", "in a box", inside[rows], IN_A_BOX, "plain"),
     ]
+    rule, counts = _rule(labelled is not None), _counts(matched, unseen, score, labelled is not None)
+    by_class_words = "Predicted boxes by class; labelled ones are pale."
     stages = (
-        Stage("boxes", "Right and wrong", _rule(labelled is not None), _counts(matched, unseen, labelled is not None),
-              _names(points, boxes)),
-        Stage("classes", "Classes", "Predicted boxes by class, with their scores; labelled ones are pale.",
-              (_some(len(predicted), "box", "boxes") + " predicted",), _names(points, [pale], by_class)),
-    )  # fmt: skip
+        Stage("boxes", "Right and wrong", rule, counts, _names(points, boxes)),
+        Stage("classes", "Classes", by_class_words, (), _names(points, [pale], by_class)),
+    )
     facts: tuple[tuple[str, str], ...] = ((f"{len(predicted):,}", "predicted"),)
     if labelled is not None:
         facts = (*facts, (f"{int(matched.right.sum()):,}", "right"), (f"{len(true):,}", "labelled"))
     lines = [*boxes, pale, *by_class]
-    groups: dict[Kind, Ints] = {"cluster": of_labelled, "unit": of_predicted}
-    said: dict[Kind, tuple[str, ...]] = {"cluster": tuple(true_words), "unit": tuple(words)}
-    return _scene(frame, title, rows, groups, said, points, lines, stages, facts)
+    # What a point says when it is pointed at: the predicted box around it, or else the labelled one.
+    of_any = np.where((of_predicted < 0) & (of_labelled >= 0), len(predicted) + of_labelled, of_predicted)
+    owned = _Owned("box", of_any, (*words, *true_words), of_any)
+    return _scene(frame, title, rows, owned, points, lines, stages, facts)
 
 
 def compose_classes(
@@ -144,7 +146,8 @@ def compose_classes(
     groups = [predicted] if labelled is None else [predicted, labelled]
     rows = thin(groups, np.zeros(0, dtype=np.int64), np.zeros(len(frame), dtype=np.bool_), limit=limit)
     points = _by_class("predicted", predicted[rows], classes, colours)
-    stages = [Stage("predicted", "Predicted", "Points by predicted class.", (), _names(points))]
+    seen = f"{len(np.unique(predicted)):,} of {_some(len(classes), 'class', 'classes')} predicted"
+    stages = [Stage("predicted", "Predicted", "Points by predicted class.", (seen,), _names(points))]
     facts: tuple[tuple[str, str], ...] = ((f"{len(frame):,}", "points"),)
     if labelled is not None:
         true = _by_class("labelled", labelled[rows], classes, colours)
@@ -156,26 +159,45 @@ def compose_classes(
             _points("right", f"right: {int(right.sum()):,}", right[rows], RIGHT, "plain"),
             _points("wrong", f"wrong: {int((counts & ~right).sum()):,}", (counts & ~right)[rows], WRONG, "strong"),
         ]
-        wrong = Stage("judged", "Right and wrong", "Where prediction and label agree.", (f"{share} of the points "
-                      "that count are right",), _names(judged))  # fmt: skip
-        stages += [Stage("labelled", "Labelled", "Points by labelled class.", (), _names(true)), wrong]
+        told = (f"{share} of what counts is right", *_mistakes(predicted, labelled, classes))
+        wrong = Stage("judged", "Right and wrong", "Where prediction and label agree.", told, _names(judged))
+        there = len(np.unique(labelled[counts]))
+        seen = f"{there:,} of {_some(len(classes), 'class', 'classes')} labelled"
+        stages += [Stage("labelled", "Labelled", "Points by labelled class.", (seen,), _names(true)), wrong]
         points, facts = [*points, *true, *judged], (*facts, (share, "right"))
-    none = np.full(len(frame), -1, dtype=np.int64)
-    nothing: dict[Kind, Ints] = {"cluster": none, "unit": none}
-    return _scene(frame, title, rows, nothing, {"cluster": (), "unit": ()}, points, [], tuple(stages), facts)
+    of_pair, words = _pairs(predicted, labelled, classes)
+    # Nothing is painted on pictures: classes mingle, and reach over most of them.
+    owned = _Owned("class", of_pair, words, np.full(len(frame), -1, dtype=np.int64))
+    return _scene(frame, title, rows, owned, points, [], tuple(stages), facts)
+
+
+class _Owned(NamedTuple):
+    """What points belong to: the ``thing`` of a scene.
+
+    Args:
+        thing: what one is called.
+        of: (N,) number of each point's, or -1.
+        words: a line for each number.
+        painted: (N,) likewise, of the points whose thing is painted on pictures.
+    """
+
+    thing: str
+    of: Ints
+    words: tuple[str, ...]
+    painted: Ints
 
 
 def _scene(
     frame: Frame,
     title: str,
     rows: Ints,
-    groups: dict[Kind, Ints],
-    words: dict[Kind, tuple[str, ...]],
+    owned: _Owned,
     points: Sequence[PointLayer],
     lines: Sequence[LineLayer],
     stages: tuple[Stage, ...],
     facts: tuple[tuple[str, str], ...],
 ) -> Scene:
+    none = np.full(len(frame), -1, dtype=np.int64)
     height = frame.sensor.height
     floor = -(fit_level(frame.points, NEAREST).height if height is None else height)
     surroundings = around(frame.sensor.forward, floor)
@@ -189,14 +211,15 @@ def _scene(
         total=len(frame),
         forward=frame.sensor.forward,
         floor=floor,
-        members={kind: group[rows].astype(np.int32) for kind, group in groups.items()},
-        words=words,
+        members={"cluster": none[rows].astype(np.int32), "unit": owned.of[rows].astype(np.int32)},
+        words={"cluster": (), "unit": owned.words},
         layers=(*surroundings, *points, *lines),
-        views=_views(frame, rows, groups, lines),
+        views=_views(frame, rows, {"cluster": none, "unit": owned.painted}, lines),
         stages=tuple(
             Stage(stage.name, stage.title, stage.words, stage.caption, (*everywhere, *stage.layers)) for stage in stages
         ),
         opening=ALL,
+        thing=owned.thing,
     )
 
 
@@ -232,11 +255,38 @@ def _none(classes: tuple[str, ...]) -> Boxes:
     return Boxes(wide, wide, wide[:, 0], number, classes, number, wide[:, :2])
 
 
-def _words(predicted: Detections, matched: Matched, judged: bool) -> list[str]:
+def _sure(predicted: Detections, score: float) -> Detections:
+    sure = predicted.score >= score
+    columns: dict[str, Any] = {
+        name: getattr(predicted, name)[sure] for name in ("centre", "size", "yaw", "label", "score")
+    }
+    velocity = None if predicted.velocity is None else predicted.velocity[sure]
+    return replace(predicted, **columns, velocity=velocity)
+
+
+def _predicted_words(predicted: Detections, matched: Matched, judged: bool) -> list[str]:
     verdicts = [("right" if right else "wrong") if judged else "not labelled" for right in matched.right]
     return [
-        f"{predicted.classes[label]} {score:.2f}, {verdict}"
-        for label, score, verdict in zip(predicted.label, predicted.score, verdicts, strict=True)
+        f"{predicted.classes[label]} {score:.2f} · {verdict} · {measures}"
+        for label, score, verdict, measures in zip(
+            predicted.label, predicted.score, verdicts, _measures(predicted.centre, predicted.size), strict=True
+        )
+    ]
+
+
+def _labelled_words(true: Boxes, matched: Matched, unseen: Bools) -> list[str]:
+    fates = np.where(matched.found, "found", np.where(unseen, "beyond the network's range", "missed"))
+    return [
+        f"{true.classes[label]} · labelled, {fate} · {measures}"
+        for label, fate, measures in zip(true.label, fates, _measures(true.centre, true.size), strict=True)
+    ]
+
+
+def _measures(centre: NDArray[np.floating], size: NDArray[np.floating]) -> list[str]:
+    away = np.hypot(centre[:, 0], centre[:, 1])
+    return [
+        f"{length:.1f} x {width:.1f} x {height:.1f} m, {metres:.0f} m away"
+        for (length, width, height), metres in zip(size, away, strict=True)
     ]
 
 
@@ -276,6 +326,35 @@ def _class_layers(predicted: Detections, corners: Floats, words: list[str]) -> l
     return layers
 
 
+def _pairs(predicted: Ints, labelled: Ints | None, classes: Sequence[str]) -> tuple[Ints, tuple[str, ...]]:
+    """(N,) the pair of predicted and labelled class of each point, and what each pair is in words."""
+    true = np.full(len(predicted), -1, dtype=np.int64) if labelled is None else labelled
+    width = len(classes) + 1
+    pairs, pair, counts = np.unique(predicted * width + true + 1, return_inverse=True, return_counts=True)
+    words = []
+    for code, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        guess, label = code // width, code % width - 1
+        points = _some(count, "point", "points")
+        if label == guess:
+            words.append(f"{classes[guess]} · right · {points}")
+        elif label >= 0:
+            share = f"{count / np.count_nonzero(true == label):.1%} of those labelled {classes[label]}"
+            words.append(f"{classes[guess]} · wrong, labelled {classes[label]} · {points}, {share}")
+        else:
+            words.append(f"{classes[guess]} · {'does not count' if labelled is not None else 'predicted'} · {points}")
+    return pair, tuple(words)
+
+
+def _mistakes(predicted: Ints, labelled: Ints, classes: Sequence[str]) -> tuple[str, ...]:
+    """The most frequent confusion of classes, if there is one."""
+    wrong = (labelled >= 0) & (predicted != labelled)
+    if not wrong.any():
+        return ()
+    counts = np.bincount(labelled[wrong] * len(classes) + predicted[wrong])
+    label, guess = divmod(int(counts.argmax()), len(classes))
+    return (f"most often {classes[label]} is taken for {classes[guess]}: {int(counts.max()):,}",)
+
+
 def _by_class(prefix: str, label: Ints, classes: Sequence[str], colours: NDArray[np.uint8]) -> list[PointLayer]:
     layers = []
     for number, name in enumerate(classes):
@@ -299,15 +378,14 @@ def _rule(judged: bool) -> str:
     return f"Right: within {RIGHT_WITHIN:g} m of a labelled box of its class."
 
 
-def _counts(matched: Matched, unseen: Bools, judged: bool) -> tuple[str, ...]:
+def _counts(matched: Matched, unseen: Bools, score: float, judged: bool) -> tuple[str, ...]:
+    right, found, far = (int(which.sum()) for which in (matched.right, matched.found, unseen))
+    sure = f" at least {score:g} sure" if score else " predicted"
+    boxes = _some(len(matched.right), "box", "boxes") + sure
     if not judged:
-        return (_some(len(matched.right), "box", "boxes") + " predicted",)
-    far = (f"{_some(int(unseen.sum()), 'labelled box lies', 'labelled boxes lie')} beyond the network's range",)
-    return (
-        f"{int(matched.found.sum()):,} of {len(matched.found):,} labelled boxes found",
-        f"{int(matched.right.sum()):,} of {len(matched.right):,} predicted boxes right",
-        *(far if unseen.any() else ()),
-    )
+        return (boxes,)
+    missed = f"{len(unseen) - found - far:,} missed" + (f", {far:,} beyond the range" if far else "")
+    return (f"{boxes}: {right:,} right", f"{len(unseen):,} labelled: {found:,} found, {missed}")
 
 
 def _some(count: int, one: str, many: str) -> str:

@@ -177,6 +177,7 @@ class Scene:
         stages: in the order of the method.
         opening: the stage to open on or to draw, or ``all``.
         similarities: for comparing units, where image features were given.
+        thing: what the groups of kind ``unit`` are called: what a person points at and chooses.
     """
 
     title: str
@@ -193,6 +194,7 @@ class Scene:
     stages: tuple[Stage, ...]
     opening: str = ALL
     similarities: Similarities | None = None
+    thing: str = "unit"
 
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.layers]

@@ -11,6 +11,7 @@ import pytest
 
 from tests.viz.browser import SIZE, Page, start_browser
 from viz.compose import compose
+from viz.predictions import compose_classes
 from viz.scene import Scene
 from viz.similarity import compare
 from viz.viewers.base import Links
@@ -339,4 +340,29 @@ def test_pages_of_several_frames_lead_to_one_another(page: Page, scene: Scene, t
     page.press("n")  # there is none
     page.chrome.find_element("link text", "Previous frame").click()
     page.wait(ready, "frame 0")
+    assert page.complaints() == []
+
+
+def test_a_page_of_predictions_calls_what_it_shows_by_its_name(page: Page, frame: Frame, tmp_path: Path) -> None:
+    labels = (frame.points[:, 0] > 3).astype(np.int64)
+    scene = compose_classes(frame, np.zeros_like(labels), labels, ("road", "car"), limit=1000)
+    out = PlotlyViewer().show(scene, tmp_path / "predictions.html", SIZE)
+    assert out is not None
+    page.complaints()
+    page.open(out)
+    assert page("document.querySelector('[data-look=unit]').textContent") == "Class"
+    assert page("document.querySelector('.unit').textContent").startswith("Point at a class,")
+    assert "unit" not in page("document.body.innerText") + page("document.querySelector('#help').textContent")
+    page.mouse(*page.place_in_3d(1))
+    page.wait("document.body.dataset.pointed === '1'")
+    assert page("window.xmodal.space.glow.map(({ title }) => title)") == [scene.words["unit"][1]]
+    # On the images a dot is pointed at; all of its class are marked there.
+    number = int(np.argmax([np.count_nonzero(scene.members["unit"][view.rows] == 1) for view in scene.views]))
+    view = scene.views[number]
+    dot = np.flatnonzero(scene.members["unit"][view.rows] == 1)[0]
+    page.mouse(5, 5)
+    page.mouse(*pixel_in_window(page, scene, number, tuple(view.uv[dot].tolist())), click=True)
+    page.wait("document.body.dataset.unit === '1'")
+    assert page("document.querySelector('.unit h3').textContent") == "road · wrong, labelled car"
+    assert page("window.xmodal.marks().length") == 1
     assert page.complaints() == []

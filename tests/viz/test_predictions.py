@@ -85,9 +85,13 @@ class TestBoxes:
         assert lines["wrong"] == "predicted, wrong: 2"
         assert lines["found"] == "labelled, found: 1"
         assert lines["missed"] == "labelled, missed: 2"
-        assert scene.stage("boxes").caption == ("1 of 3 labelled boxes found", "1 of 3 predicted boxes right")
+        assert scene.stage("boxes").caption == ("3 boxes predicted: 1 right", "3 labelled: 1 found, 2 missed")
         assert {name for name in lines if name.startswith("class.")} == {"class.Car", "class.Cyclist"}
-        assert scene.words["unit"] == ("Car 0.90, right", "Car 0.80, wrong", "Cyclist 0.35, wrong")
+        assert [words.split(" · ")[:2] for words in scene.words["unit"]] == [
+            ["Car 0.90", "right"], ["Car 0.80", "wrong"], ["Cyclist 0.35", "wrong"],
+            ["Car", "labelled, found"], ["Pedestrian", "labelled, missed"], ["Car", "labelled, missed"],
+        ]  # fmt: skip
+        assert scene.words["unit"][1].endswith("1.5 x 1.5 x 1.5 m, 20 m away")
         for stage in scene.stages:
             drawn = [layer for layer in scene.line_layers(stage) if layer.words]
             assert sum(len(layer.words) for layer in drawn) == 6 * (11 + 3 * 3 + 3)
@@ -102,7 +106,28 @@ class TestBoxes:
         assert lines["beyond"] == "labelled, beyond the network's range: 1"
         assert lines["missed"] == "labelled, missed: 0"
         assert lines["found"] == "labelled, found: 2"
-        assert scene.stage("boxes").caption[-1] == "1 labelled box lies beyond the network's range"
+        assert scene.stage("boxes").caption[-1] == "3 labelled: 2 found, 0 missed, 1 beyond the range"
+        assert [words.split(" · ")[1] for words in scene.words["unit"][2:]] == [
+            "labelled, found", "labelled, found", "labelled, beyond the network's range"
+        ]  # fmt: skip
+
+    def test_unsure_boxes_are_left_out_and_the_picture_says_so(self, frame: Frame) -> None:
+        found = Detections.of(boxes([(0, 10, 0), (1, 20, 3), (0, 40, 0)]), np.array([0.9, 0.3, 0.29]))
+        scene = compose_boxes(frame, found, boxes([(0, 40, 0)]), score=0.3, limit=5000)
+        assert scene.stage("boxes").caption == ("2 boxes at least 0.3 sure: 0 right", "1 labelled: 0 found, 1 missed")
+        assert layers(scene, LineLayer)["wrong"] == "predicted, wrong: 2"
+
+    def test_a_point_belongs_to_the_predicted_box_around_it_or_else_to_the_labelled_one(self, frame: Frame) -> None:
+        first = int(np.flatnonzero(frame.points[:, 0] > 5)[0])
+        other = int(np.flatnonzero(np.linalg.norm(frame.points - frame.points[first], axis=1) > 5)[0])
+        there = replace(boxes([(0, 0, 0), (0, 0, 0)]), centre=frame.points[[first, other]])
+        guessed = replace(boxes([(1, 0, 0)]), centre=frame.points[[first]])
+        scene = compose_boxes(frame, Detections.of(guessed, np.ones(1)), there, limit=10**6)
+        said = [
+            scene.words["unit"][scene.members["unit"][(scene.cloud == frame.points[row]).all(axis=1)][0]]
+            for row in (first, other)
+        ]
+        assert [words.split(" · ")[:2] for words in said] == [["Pedestrian 1.00", "wrong"], ["Car", "labelled, missed"]]
 
     def test_without_labels_nothing_is_judged(self, frame: Frame) -> None:
         found = Detections.of(boxes([(0, 10, 0)]), np.ones(1))
@@ -110,7 +135,7 @@ class TestBoxes:
         lines = layers(scene, LineLayer)
         assert lines["right"] == "predicted: 1"
         assert not {"wrong", "missed", "found"} & set(lines)
-        assert scene.words["unit"] == ("Car 1.00, not labelled",)
+        assert scene.words["unit"] == ("Car 1.00 · not labelled · 1.5 x 1.5 x 1.5 m, 10 m away",)
 
     @pytest.mark.parametrize("suffix", [".png", ".html"])
     def test_can_be_drawn_also_where_nothing_was_found(self, frame: Frame, suffix: str, tmp_path: Path) -> None:
@@ -135,10 +160,29 @@ class TestClasses:
             assert sorted(rows.tolist()) == list(range(len(frame)))
         assert scene.layer("predicted.Car").title == scene.layer("labelled.Car").title == "Car"
 
+    def test_points_say_what_they_were_taken_for(self, frame: Frame) -> None:
+        count = len(frame)
+        label = np.zeros(count, dtype=np.int64)
+        guess = label.copy()
+        guess[:10], label[10:20] = 1, -1
+        scene = compose_classes(frame, guess, label, CLASSES, limit=10**6)
+        said = [scene.words["unit"][number] for number in scene.members["unit"]]
+        order = [int(np.flatnonzero((scene.cloud == frame.points[row]).all(axis=1))[0]) for row in (0, 10, count - 1)]
+        assert [said[row] for row in order] == [
+            f"Pedestrian · wrong, labelled Car · 10 points, {10 / (count - 10):.1%} of those labelled Car",
+            "Car · does not count · 10 points",
+            f"Car · right · {count - 20:,} points",
+        ]
+        assert scene.stage("judged").caption[1] == "most often Car is taken for Pedestrian: 10"
+        assert scene.stage("predicted").caption == ("2 of 3 classes predicted",)
+        right = compose_classes(frame, label.clip(0), label.clip(0), CLASSES, limit=2000)
+        assert len(right.stage("judged").caption) == 1
+
     def test_can_be_drawn_without_labels(self, frame: Frame, tmp_path: Path) -> None:
         guess = np.zeros(len(frame), dtype=np.int64)
         scene = compose_classes(frame, guess, None, CLASSES, limit=2000)
         assert [stage.name for stage in scene.stages] == ["predicted"]
+        assert scene.words["unit"] == (f"Car · predicted · {len(frame):,} points",)
         assert draw(scene, tmp_path / "k.png", size=(400, 300)).file is not None
 
     def test_thirty_classes_have_colours_of_their_own(self) -> None:

@@ -15,7 +15,7 @@ from xmodal_core.types import Doubles, Ints
 Change = Literal["nothing", "stage", "look", "step", "close"]
 """What a key changed: the stage shown, the place one looks from, the frame (asked for), or the window is to close."""
 
-KEYS = "1-{stages} stage   click: pick a unit   S similarity   N / P next, previous frame   V view   Q close"
+KEYS = "1-{stages} stage   click: pick a {thing}   {similarity}N / P next, previous frame   V view   Q close"
 
 
 @dataclass
@@ -51,7 +51,8 @@ class Browsing:
     @property
     def keys(self) -> str:
         """What the keys do, in one line."""
-        return KEYS.format(stages=len(self.scene.stages))
+        similarity = "S similarity   " if self.scene.similarities is not None else ""
+        return KEYS.format(stages=len(self.scene.stages), thing=self.scene.thing, similarity=similarity)
 
     @property
     def rows(self) -> Ints:

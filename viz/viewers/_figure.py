@@ -36,7 +36,7 @@ def _points(scene: Scene, stage: Stage, layer: PointLayer) -> dict[str, Any]:
         "marker": {"size": look.size, "line": {"width": 0}, "opacity": 1, **_colouring(colours, layer.code)},
         "customdata": number,
         # Words for every point would weigh more than the points.
-        "hovertemplate": f"{kind} %{{customdata}}<extra></extra>",
+        "hovertemplate": f"{scene.thing if kind == 'unit' else kind} %{{customdata}}<extra></extra>",
         **({"hoverinfo": "skip", "hovertemplate": None, "customdata": None} if number.max(initial=-1) < 0 else {}),
     }
 

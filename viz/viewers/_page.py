@@ -72,6 +72,7 @@ def describe(scene: Scene, *, pictures: bool = True) -> dict[str, Any]:
         "subtitle": scene.subtitle,
         "facts": scene.facts,
         "shown": scene.shown,
+        "thing": scene.thing,
         "forward": scene.forward,
         "floor": round(scene.floor, 3),
         "opening": scene.opening,

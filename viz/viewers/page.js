@@ -76,11 +76,21 @@ class Page {
       $(".stages").append(button);
     });
     for (const button of document.querySelectorAll("[data-look]")) button.onclick = () => this.space.look(button.dataset.look);
+    this.nameThings();
     $("[data-help]").onclick = () => $("#help").showModal();
     const { views } = this.model;
     document.body.classList.toggle("alone", views.length === 1);
     document.body.classList.toggle("wide", views.length === 1 && views[0].width > 2.4 * views[0].height);
     document.body.classList.toggle("blind", !views.length);
+  }
+
+  // What can be pointed at, by its name.
+  nameThings() {
+    const { thing } = this.model.scene, button = { textContent: capital(thing), title: `To the chosen ${thing} (f)` };
+    Object.assign($("[data-look=unit]"), button);
+    for (const word of document.querySelectorAll("[data-thing]")) word.textContent = thing;
+    $("[data-click]").textContent = this.model.similar ? "compares it with all others" : "chooses it";
+    $("[data-last]").textContent = this.model.stages.length;
   }
 
   // The images beside the scene, as large as the window's height allows; one wide image goes below instead.
@@ -170,9 +180,11 @@ class Page {
   }
 
   // Before there are units, a chosen one is not marked: it would hide what the stage is about.
+  get marksChosen() { return this.model.unit >= 0 && (this.stage.kind || !this.model.stages.some(({ kind }) => kind)); }
+
   marks() {
     const marks = [];
-    if (this.model.unit >= 0 && this.stage.kind) marks.push({ kind: "unit", number: this.model.unit, colour: CHOSEN });
+    if (this.marksChosen) marks.push({ kind: "unit", number: this.model.unit, colour: CHOSEN });
     if (this.pointed.number >= 0) marks.push({ ...this.pointed, colour: POINTED });
     return marks;
   }
@@ -187,20 +199,20 @@ class Page {
     const compared = kind === "unit" && this.stage.name === "similarity" && this.model.found;
     const cosine = compared ? ` · cosine ${signed(this.model.found.cosine[number])}` : "";
     const [name, ...rest] = this.model.words[kind][number].split(" · ");
-    return `${name}${cosine} · ${rest.join(" · ")}`;
+    return [name + cosine, ...rest].join(" · ");
   }
 
   glow() {
     const groups = [], { kind, number } = this.pointed, { unit } = this.model;
     const group = (of, which, rim, title) => ({ rows: this.model.pointsOf(of, which), colour: this.colourOf(of, which), rim, title });
-    if (unit >= 0 && this.stage.kind && this.stage.name !== "similarity") groups.push(group("unit", unit, CHOSEN, ""));
+    if (this.marksChosen && this.stage.name !== "similarity") groups.push(group("unit", unit, CHOSEN, ""));
     if (number >= 0) groups.push(group(kind, number, POINTED, this.describe(kind, number)));
     this.space.glowOn(groups);
   }
 
   colourOf(kind, number) {
     const stage = this.stage.kind === kind ? this.stage : this.model.stage(kind === "unit" ? "units" : "instances");
-    return css(stage.tint.slice(4 * number, 4 * number + 3));
+    return stage ? css(stage.tint.slice(4 * number, 4 * number + 3)) : this.model.colourAt(this.stage, kind, number);
   }
 
   // `group` gives the number of a kind; `mouse` is where the pointer is on an image.
@@ -251,10 +263,10 @@ class Page {
   unitPanel() {
     const panel = $(".unit"), { unit, found } = this.model;
     if (!panel) return;
-    if (unit < 0) { panel.replaceChildren(make("p", "Point at a unit, in 3D or in an image; click it to choose it.")); return; }
-    const words = this.model.words.unit[unit].split(" · "), head = make("h3");
-    head.append(make("em", words[0]), ` · ${words[1]}`);
-    panel.replaceChildren(head, make("p", words.slice(2).join(" · ")));
+    if (unit < 0) { panel.replaceChildren(make("p", `Point at a ${this.model.scene.thing}, in 3D or in an image; click it to choose it.`)); return; }
+    const [first, ...words] = this.model.words.unit[unit].split(" · "), head = make("h3");
+    head.append(make("em", first), ...words.slice(0, 1).map((second) => ` · ${second}`));
+    panel.replaceChildren(head, make("p", words.slice(1).join(" · ")));
     if (!found) return;
     const alike = make("div", "", { className: "alike" }), excluded = found.order.slice(found.kept).reverse();
     alike.append(...this.crops("most alike", "excluded", excluded), ...this.crops("least alike", "negatives", found.order.slice(0, found.kept)));
@@ -298,6 +310,8 @@ class Page {
     return this.choose(-1);
   }
 }
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 const hard = (colours) => colours.map((colour, i) => `${css(colour)} ${100 * i / colours.length}% ${100 * (i + 1) / colours.length}%`);
 

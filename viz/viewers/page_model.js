@@ -50,7 +50,8 @@ class Model {
       bounds[kind] = boundsOf(masks[kind], width, height, this.words[kind].length);
     }
     for (const name in view.strokes) strokes[name] = decode(view.strokes[name]);
-    return { ...view, width, height, rows: decode(view.rows), uv: decode(view.uv), masks, bounds, strokes };
+    const bare = !Object.values(bounds).some(({ area }) => area.some(Boolean)); // nothing is painted: its dots stand for groups
+    return { ...view, width, height, rows: decode(view.rows), uv: decode(view.uv), masks, bounds, strokes, bare };
   }
 
   get pictures() { return new Map(this.views.map((view) => [view.name, view.image])); }
@@ -67,6 +68,16 @@ class Model {
     const of = this.members[kind], found = [];
     for (let i = 0; i < of.length; i++) if (of[i] === number) found.push(i);
     return found;
+  }
+
+  // The colour in which a stage's points show one unit or cluster.
+  colourAt(stage, kind, number) {
+    const [row] = this.pointsOf(kind, number);
+    for (const name of stage.layers) {
+      const layer = this.layers.get(name), at = layer.line ? -1 : layer.rows.indexOf(row);
+      if (at >= 0) return css(layer.colours[layer.code[at]]);
+    }
+    return css(this.scene.looks.back);
   }
 
   // The unit nearest to a place, or -1 where none is within half a metre.

@@ -185,7 +185,8 @@ class Space {
   }
 
   look(name) {
-    if (!this.works || (name === "unit" && this.model.unit < 0)) return Promise.resolve();
+    const chosen = this.model.unit, nowhere = chosen < 0 || !this.model.pointsOf("unit", chosen).length;
+    if (!this.works || (name === "unit" && nowhere)) return Promise.resolve();
     return Plotly.relayout(this.element, { "scene.camera": this.camera(name), "scene.dragmode": dragOf(name) });
   }
 

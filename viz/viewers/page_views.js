@@ -1,6 +1,7 @@
 // The camera images: units as translucent masks with an outline, or points as dots, in the colours of the 3D scene.
 
 const RIMMED = 140; // the opacity from which a mask has a rim too
+const NEAR_DOT = 5; // pixels: near enough to mean a dot
 
 class Views {
   constructor(model, rig, focus, events) {
@@ -42,17 +43,30 @@ class Views {
     }));
   }
 
-  // Pointing at a pixel is pointing at the unit or cluster it shows.
+  // Pointing at a pixel is pointing at the unit or cluster it shows, or whose dot is nearest.
   listen(canvas, which) {
     const group = (event) => {
       const view = this.model.views[which()], box = canvas.getBoundingClientRect();
       const x = Math.floor((event.clientX - box.left) / box.width * view.width);
       const y = Math.floor((event.clientY - box.top) / box.height * view.height);
-      return (kind) => (x < 0 || y < 0 || x >= view.width || y >= view.height ? -1 : view.masks[kind][y * view.width + x]);
+      if (x < 0 || y < 0 || x >= view.width || y >= view.height) return () => -1;
+      if (!view.bare) return (kind) => view.masks[kind][y * view.width + x];
+      const row = this.dotAt(view, x, y);
+      return (kind) => (row < 0 ? -1 : this.model.members[kind][row]);
     };
     canvas.addEventListener("mousemove", (event) => this.events.hover(group(event), event));
     canvas.addEventListener("mouseleave", () => this.events.hover(() => -1));
     canvas.addEventListener("click", (event) => this.events.click(group(event), which()));
+  }
+
+  // The point of the cloud whose dot is nearest to a pixel, or -1.
+  dotAt(view, x, y) {
+    let best = -1, least = NEAR_DOT ** 2;
+    view.rows.forEach((row, i) => {
+      const away = (view.uv[2 * i] - x) ** 2 + (view.uv[2 * i + 1] - y) ** 2;
+      if (away < least) { least = away; best = row; }
+    });
+    return best;
   }
 
   setFocus(number) {
@@ -87,10 +101,21 @@ class Views {
     // A rim is as wide on a small image as on a large one.
     const scale = Math.min(3, view.width / Math.max(1, canvas.clientWidth));
     for (const { kind, number: group, colour } of this.marks) {
+      if (view.bare) { this.markDots(pen, view, kind, group, colour, scale); continue; }
       const path = outline(view, kind, group);
       pen.lineCap = "round";
       pen.strokeStyle = "#000b"; pen.lineWidth = 4 * scale; pen.stroke(path);
       pen.strokeStyle = colour; pen.lineWidth = 2 * scale; pen.stroke(path);
+    }
+  }
+
+  markDots(pen, view, kind, group, colour, scale) {
+    const of = this.model.members[kind];
+    for (const [fill, size] of [["#000b", 2.2 * scale], [colour, 1.4 * scale]]) {
+      pen.fillStyle = fill;
+      for (let i = 0; i < view.rows.length; i++) {
+        if (of[view.rows[i]] === group) pen.fillRect(view.uv[2 * i] - size, view.uv[2 * i + 1] - size, 2 * size, 2 * size);
+      }
     }
   }
 

@@ -99,7 +99,7 @@ def show_predictions(
     for note in drawn.notes:
         err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(", ".join(f"{value} {what}" for what, value in facts.items()), highlight=False, soft_wrap=True)
-    for line in scene.stages[0].caption:
+    for line in (line for stage in scene.stages for line in stage.caption):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if drawn.file is not None:
         console.print(str(drawn.file), style="bold", markup=False, highlight=False, soft_wrap=True)
@@ -107,8 +107,6 @@ def show_predictions(
 
 def _scene(task: Task, frame: Frame, device: str | None, score: float, title: str) -> Scene:
     """What ``task`` predicts of ``frame``: boxes, or a class for each point."""
-    from dataclasses import replace
-
     from viz.predictions import compose_boxes, compose_classes
     from xmodal_core.config import validate
     from xmodal_core.metrics import Detections
@@ -121,13 +119,7 @@ def _scene(task: Task, frame: Frame, device: str | None, score: float, title: st
     labels: Any = type(task).label(frame, task.classes, task.config)
     if not isinstance(predicted, Detections):
         return compose_classes(frame, predicted, labels, task.classes, title=title)
-    sure = predicted.score >= score
-    columns: dict[str, Any] = {
-        name: getattr(predicted, name)[sure] for name in ("centre", "size", "yaw", "label", "score")
-    }
-    if predicted.velocity is not None:
-        columns["velocity"] = predicted.velocity[sure]
     boxes = None if labels is None else labels.boxes
     grid = task.network.bev_grid
     beyond = None if boxes is None or grid is None else ~grid.holds(boxes.centre)
-    return compose_boxes(frame, replace(predicted, **columns), boxes, beyond=beyond, title=title)
+    return compose_boxes(frame, predicted, boxes, beyond=beyond, score=score, title=title)
