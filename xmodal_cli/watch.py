@@ -159,16 +159,16 @@ def report(summary: Summary) -> Iterator[str]:
 
 
 def _scores(summary: FinetuneSummary) -> Iterator[str]:
-    """What the judge said: first, at last, at best."""
-    by = f"{summary.protocol}, split {summary.split}, {_some(summary.labelled_frames, 'labelled frame')}"
-    for when, metrics in (
-        ("after the first epoch", summary.metrics_first_epoch),
-        ("after the last epoch", summary.metrics),
-        (f"at best, after epoch {summary.best_epoch}", summary.metrics_best),
-    ):
-        if metrics:
-            name, value = next(iter(metrics.items()))
-            yield f"{name} {_figure(value)} {when} ({by}; {summary.rule})"
+    """What the judge said, first, at last and at best as far as they differ, and by which rules."""
+    first, last, best = summary.metrics_first_epoch, summary.metrics, summary.metrics_best
+    said = [("after the first epoch", first)] if first else []
+    said += [("after the last" if first else "after the last epoch", last)] if last and last != first else []
+    said += [(f"at best, after epoch {summary.best_epoch}", best)] if best and best not in (first, last) else []
+    if said:
+        name = next(iter(said[0][1]))
+        yield f"{name} " + ", ".join(f"{_figure(metrics[name])} {when}" for when, metrics in said)
+        labelled = _some(summary.labelled_frames, "labelled frame")
+        yield f"by {summary.protocol} on {summary.split}; {labelled} ({summary.rule})"
 
 
 def _figure(value: float | None) -> str:

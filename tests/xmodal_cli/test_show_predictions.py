@@ -52,7 +52,7 @@ def test_in_words(trained: tuple[str, Path], tmp_path: Path, capsys: pytest.Capt
     assert run([*command, "--out", str(file)]) == 0
     said = capsys.readouterr().out
     assert said.rstrip().endswith(str(file)) or str(file) in said.replace("\n", "")
-    assert ("labelled boxes found" in said) == (task == "detection")
+    assert (" missed" in said) == (task == "detection")
 
 
 def test_what_cannot_be_is_said_before_anything_is_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

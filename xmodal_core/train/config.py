@@ -342,7 +342,8 @@ def written_dataset(sections: Written) -> tuple[str, Path | None]:
 
 
 def begin_from(sections: Written) -> None:
-    """Where a pre-trained network is named, the network is that one, with its settings, but for what was given.
+    """Where a pre-trained network is named, the network is that one, with its settings, and frames come in the
+    coordinates that it saw, but for what was given.
 
     What intensity is multiplied by is left to the data set: it is what brings that data's own values to 0..1.
     """
@@ -358,6 +359,8 @@ def begin_from(sections: Written) -> None:
     if network.setdefault("name", card["network"]) == card["network"]:
         settings = {name: value for name, value in card["network_settings"].items() if name != "intensity_scale"}
         sections["network"] = {**settings, **network}
+    if card.get("settings", {}).get("rig", {}).get("common_frame"):
+        sections["rig"].setdefault("common_frame", True)
 
 
 def whole_path(path: Path) -> Path:

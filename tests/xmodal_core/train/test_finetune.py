@@ -203,6 +203,20 @@ def test_the_network_and_its_settings_are_those_of_the_weights(
     assert summary.steps == 2
 
 
+def test_frames_come_as_the_pre_trained_network_saw_them(
+    experiment: Callable[..., Finetuning], pretrained: Path, scans: Path, tmp_path: Path
+) -> None:
+    """Transfer between data sets whose LiDARs stand and look otherwise."""
+    known = load_backbone(pretrained)
+    common = tmp_path / "common.safetensors"
+    save_backbone(common, known.tensors, {**known.card, "settings": {"rig": {"common_frame": True}}})
+    options = {"dataset.name": "semantic_kitti", "dataset.root": scans}
+    for source, taken in ((common, True), (pretrained, False)):
+        assert read_finetuning(None, [], {**options, "init.source": str(source)}).rig.common_frame is taken
+    with pytest.raises(InputError, match=r"rig\.common_frame is off, was on"):
+        loop.finetune(experiment(init__source=common, rig__common_frame="false"), tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
