@@ -13,14 +13,14 @@ demo: install
 test: install $(VENV)/.browser lint
 	$(BIN)/python -m pytest
 
-# docs/results.md anew: runs what is missing of its studies (an hour and more on two cores), then writes their tables.
+# docs/results.md anew: runs what is missing of its studies (two hours and more on two cores), then writes their tables.
 # Folders of real data by XMODAL_ROOT_KITTI_RAW and XMODAL_ROOT_KITTI_OBJECT; what is known of a study stays without them.
 results: export XMODAL_ROOT_SAMPLE := build/drive
 results: install
 	$(BIN)/xmodal data sample --scenes 12 --frames 20 --out build/drive
-	$(BIN)/xmodal study run segmentation_cpu --jobs 2
-	$(BIN)/xmodal study report segmentation_cpu --into docs/results.md
-	if [ -n "$$XMODAL_ROOT_KITTI_RAW" ]; then $(BIN)/xmodal study run kitti_cpu --jobs 2; \
+	for study in segmentation_cpu detection_cpu; do $(BIN)/xmodal study run $$study --jobs 2 && \
+	$(BIN)/xmodal study report $$study --into docs/results.md || exit 1; done
+	if [ -n "$$XMODAL_ROOT_KITTI_RAW" ]; then $(BIN)/xmodal study run kitti_cpu --jobs 2 && \
 	$(BIN)/xmodal study report kitti_cpu --into docs/results.md; fi
 
 lint: install
