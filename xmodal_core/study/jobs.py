@@ -270,8 +270,9 @@ class Runner:
                 if not self._running and not self._elsewhere(states):
                     return states
                 sleep(self.poll)
-                self._look()
-                states = self._states()
+                # While every place is taken nothing can begin, and asking for the state of each job opens files.
+                if self._look() or len(self._running) < self.at_once:
+                    states = self._states()
         finally:
             self._end_all()
 
@@ -320,8 +321,9 @@ class Runner:
         states[job.name] = "running"
         self.listener.started(job)
 
-    def _look(self) -> None:
-        """See which jobs have ended."""
+    def _look(self) -> bool:
+        """See which jobs have ended; whether one has."""
+        ended = False
         for name, (place, started, lock, since) in list(self._running.items()):
             code = started.code()
             if code is None:
@@ -331,6 +333,8 @@ class Runner:
             lock.release()
             state: State = "done" if done else "waiting" if code == INTERRUPTED else "failed"
             self.listener.ended(place.job, state, "" if done else place.why(), self._left())
+            ended = True
+        return ended
 
     def _left(self) -> float | None:
         """Seconds until all is done, by what jobs of the same verb took."""
