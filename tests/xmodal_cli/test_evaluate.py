@@ -1,9 +1,13 @@
-"""The tables of xmodal evaluate; its runs are made in the contract test of fine-tuning."""
+"""The tables of xmodal evaluate, and what it refuses; its runs are made in the contract test of fine-tuning."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from rich.console import Console
 
+from xmodal_cli.app import run
 from xmodal_cli.commands.evaluate import _tables
 
 FIGURES = ("AP", "AP@0.5m", "AP@1m", "AP@2m", "AP@4m", "ATE", "ASE", "AOE", "AVE", "AAE")
@@ -37,3 +41,8 @@ def test_the_mean_of_all_classes_stands_in_its_row_and_ranges_have_the_first_fig
     car, mean = ([word.strip() for word in line] for line in lines)
     assert car == ["car", "0.2000", "0.3000"]
     assert mean == ["mean", "0.5000", "0.4000"]
+
+
+def test_a_submission_is_no_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(tmp_path), "--submission", str(tmp_path / "out.zip")]) == 2
+    assert f"name a folder, e.g. {tmp_path / 'out'}," in capsys.readouterr().err.replace("\n", "")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz")
+
 
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run of finetune, or its model.safetensors.")],
@@ -57,7 +59,13 @@ def evaluate(
     from dataclasses import replace
 
     from xmodal_cli.console import err, out, print_json, progress
+    from xmodal_core.errors import InputError
 
+    if submission is not None and submission.suffix in ARCHIVES:
+        raise InputError(
+            f"--submission writes what a benchmark takes in folders and plain files, not {submission.name}",
+            f"name a folder, e.g. {submission.with_suffix('')}, and pack what is in it",
+        )
     with err.status("loading"):
         from xmodal_core.train.judging import find_judging, standing
         from xmodal_core.train.model import load_model

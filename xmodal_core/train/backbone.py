@@ -71,7 +71,8 @@ def read_slim(file: Path, what: str, verb: str) -> Backbone:
         DataError: there is no such file, it is damaged, or another program wrote it.
     """
     if not file.is_file():
-        raise DataError(f"no {what} at {file}", f"give a run folder made by 'xmodal {verb}' that reached a checkpoint")
+        hint = f"give a run folder made by 'xmodal {verb}' that reached a checkpoint, or a file of its weights"
+        raise DataError(f"no {what} at {file}", hint)
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}

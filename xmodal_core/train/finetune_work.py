@@ -77,8 +77,9 @@ def find_frames(experiment: Finetuning) -> Frames:
     judged, indices, called = _judged_on(experiment, dataset, split, chosen)
     indices = indices[evenly_spread(len(indices), experiment.evaluate.frames)]
     if not len(indices):
+        of = "" if split == AUTO else f" of split '{split}'"
         raise InputError(
-            f"no frame is left to be judged on: all {len(dataset)} of split '{split}' are labelled for training",
+            f"no frame is left to be judged on: all{of} ({len(dataset):,}) are labelled for training",
             "label fewer, name another split with --evaluate-on SPLIT, or be judged on these: --evaluate-on labelled",
         )
     return Frames(labelled, chosen.rule, split, judged, indices, called)

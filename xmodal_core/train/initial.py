@@ -71,7 +71,11 @@ class Beginning:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    return f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
+    return f" ({_first(names)})" if names else ""
+
+
+def _first(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
 
 
 def begin(network: PointNetwork, config: InitConfig, dataset: Dataset) -> Beginning | None:
@@ -104,10 +108,9 @@ def begin(network: PointNetwork, config: InitConfig, dataset: Dataset) -> Beginn
             f"nothing in {config.source} (network '{backbone.network}') fits the network '{plugins.name_of(network)}'",
             f"choose --network {backbone.network}",
         )
-    differences = [
-        *beginning.mismatches,
-        *([f"{len(beginning.new)} tensors{_some(beginning.new)}"] * bool(beginning.new)),
-    ]
+    differences = list(beginning.mismatches)
+    if beginning.new:
+        differences.append(f"tensors that do not fit: {_first(beginning.new)}")
     if differences and not config.allow_mismatch:
         raise InputError(
             f"the network differs from the pre-trained one of {config.source}: {'; '.join(differences)}",

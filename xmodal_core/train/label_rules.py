@@ -151,7 +151,7 @@ def _every_kth(total: int, config: LabelsConfig, what: str, *, first: bool) -> I
     if total < step:
         raise InputError(
             f"{100 * config.fraction:g} % of {total} {what} by the rule '{config.protocol}' is none",
-            f"choose --fraction {1 / max(total, 1):g} or more, a number of frames with --frames N, "
+            f"choose --fraction {f'{1 / total:g} or more' if total > 1 else 1}, a number of frames with --frames N, "
             "or another rule with --label-protocol",
         )
     begin = 0 if config.seed == 0 else int(np.random.default_rng(config.seed).integers(step))
