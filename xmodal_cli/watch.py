@@ -161,8 +161,9 @@ def report(summary: Summary) -> Iterator[str]:
 def _scores(summary: FinetuneSummary) -> Iterator[str]:
     """What the judge said, first, at last and at best as far as they differ, and by which rules."""
     first, last, best = summary.metrics_first_epoch, summary.metrics, summary.metrics_best
-    said = [("after the first epoch", first)] if first else []
-    said += [("after the last" if first else "after the last epoch", last)] if last and last != first else []
+    same = bool(first) and first == last
+    said = [("after the first epoch" + " and the last" * same, first)] if first else []
+    said += [("after the last" if first else "after the last epoch", last)] if last and not same else []
     said += [(f"at best, after epoch {summary.best_epoch}", best)] if best and best not in (first, last) else []
     if said:
         name = next(iter(said[0][1]))

@@ -41,7 +41,7 @@ def summary(**changes: Any) -> FinetuneSummary:
     [
         ({}, "mIoU 0.1000 after the first epoch, 0.3000 after the last, 0.4000 at best, after epoch 7"),
         ({"metrics_best": {"mIoU": 0.3}}, "mIoU 0.1000 after the first epoch, 0.3000 after the last"),
-        ({"metrics": {"mIoU": 0.1}, "metrics_best": {"mIoU": 0.1}}, "mIoU 0.1000 after the first epoch"),
+        ({"metrics": {"mIoU": 0.1}, "metrics_best": {"mIoU": 0.1}}, "mIoU 0.1000 after the first epoch and the last"),
         ({"metrics_first_epoch": {}, "metrics_best": {"mIoU": 0.3}}, "mIoU 0.3000 after the last epoch"),
         ({"metrics": {"mIoU": None}, "metrics_best": {"mIoU": 0.1}},
          "mIoU 0.1000 after the first epoch, undefined after the last"),
