@@ -63,6 +63,22 @@ def match_boxes(predicted: Detections, labelled: Boxes) -> Matched:
     return Matched(match >= 0, found)
 
 
+class _Owned(NamedTuple):
+    """What points belong to: the ``thing`` of a scene.
+
+    Args:
+        thing: what one is called.
+        of: (N,) number of each point's, or -1.
+        words: a line for each number.
+        painted: (N,) likewise, of the points whose thing is painted on pictures.
+    """
+
+    thing: str
+    of: Ints
+    words: tuple[str, ...]
+    painted: Ints
+
+
 def compose_boxes(
     frame: Frame,
     predicted: Detections,
@@ -169,22 +185,6 @@ def compose_classes(
     # Nothing is painted on pictures: classes mingle, and reach over most of them.
     owned = _Owned("class", of_pair, words, np.full(len(frame), -1, dtype=np.int64))
     return _scene(frame, title, rows, owned, points, [], tuple(stages), facts)
-
-
-class _Owned(NamedTuple):
-    """What points belong to: the ``thing`` of a scene.
-
-    Args:
-        thing: what one is called.
-        of: (N,) number of each point's, or -1.
-        words: a line for each number.
-        painted: (N,) likewise, of the points whose thing is painted on pictures.
-    """
-
-    thing: str
-    of: Ints
-    words: tuple[str, ...]
-    painted: Ints
 
 
 def _scene(
