@@ -6,6 +6,7 @@ colour, so that joining meshes is joining arrays and a ray's hit needs only the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sample_data.compiled import fast
+from sample_data.compiled import exact, fast
 from sample_data.materials import Material
 from xmodal_core.types import Doubles, Floats, Ints
 
@@ -114,28 +115,68 @@ def from_faces(
         normals: (V,3) normals to use instead.
         local: (V,3) texture coordinates; the position itself where not given.
     """
-    vertex = np.asarray(vertices, dtype=np.float32)
-    face = np.asarray(faces, dtype=np.int64)
-    corners = vertex[face]
-    cross = _crossed(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    area = np.sqrt(np.einsum("fd,fd->f", cross, cross))
-    keep = area > 1e-10
-    face, corners, cross, area = face[keep], corners[keep], cross[keep], area[keep]
-    flat = cross / area[:, None]
+    vertex = np.ascontiguousarray(vertices, dtype=np.float32)
+    face = np.ascontiguousarray(faces, dtype=np.int64)
+    corners, corner_normals = np.empty((2, len(face), 3, 3), dtype=np.float32)
+    kept = _corners(vertex, face, np.cos(np.radians(smooth)) if smooth > 0 else np.inf, corners, corner_normals)
+    if len(kept) < len(face):
+        face, corners, corner_normals = face[kept], corners[kept], corner_normals[kept]
     if normals is not None:
         corner_normals = np.asarray(normals, dtype=np.float32)[face]
-    elif smooth > 0:
-        corner_normals = _rounded(vertex, face, cross, flat, np.cos(np.radians(smooth)))
-    else:
-        corner_normals = np.repeat(flat[:, None], 3, axis=1)
-    texture = corners if local is None else np.asarray(local, dtype=np.float32)[face]
     return Mesh(
-        corners.astype(np.float32),
-        corner_normals.astype(np.float32),
-        texture.astype(np.float32).copy(),
-        np.tile(np.array(colour, dtype=np.float32), (len(face), 1)),
+        corners,
+        corner_normals,
+        corners.copy() if local is None else np.asarray(local, dtype=np.float32)[face],
+        np.full((len(face), 3), colour, dtype=np.float32),
         np.full(len(face), material, dtype=np.uint8),
     )
+
+
+@exact
+def _corners(vertex, face, least, corners, normals):  # type: ignore[no-untyped-def]
+    # Fills in the (F,3,3) corners of triangles and their normals; gives the numbers of those that have an area.
+    # A corner's normal is the area-weighted mean of all its triangles where that leans from the triangle's own by a
+    # cosine above `least`. A street has some 20 000 small meshes, for which NumPy's set-up is most of the work.
+    cross = np.empty((len(face), 3), dtype=np.float32)
+    kept = np.empty(len(face), dtype=np.int64)
+    count = 0
+    for f in range(len(face)):
+        for corner in range(3):
+            corners[f, corner] = vertex[face[f, corner]]
+        o, a, b = corners[f]
+        x, y, z = a[0] - o[0], a[1] - o[1], a[2] - o[2]
+        u, v, w = b[0] - o[0], b[1] - o[1], b[2] - o[2]
+        cross[f, 0], cross[f, 1], cross[f, 2] = y * w - z * v, z * u - x * w, x * v - y * u
+        c = cross[f]
+        area = np.sqrt(c[0] * c[0] + c[1] * c[1] + c[2] * c[2])
+        if area > np.float32(1e-10):
+            kept[count] = f
+            count += 1
+            for corner in range(3):
+                for axis in range(3):
+                    normals[f, corner, axis] = c[axis] / area
+    if np.isfinite(least):
+        _round_off(len(vertex), face, kept[:count], cross, least, normals)
+    return kept[:count]
+
+
+@exact
+def _round_off(count, face, kept, cross, least, normals):  # type: ignore[no-untyped-def]
+    mean = np.zeros((count, 3))
+    for corner in range(3):
+        for f in kept:
+            for axis in range(3):
+                mean[face[f, corner], axis] += cross[f, axis]
+    for n in range(count):
+        m = mean[n]
+        m /= max(math.sqrt(m[0] * m[0] + m[1] * m[1] + m[2] * m[2]), 1e-12)
+    for f in kept:
+        flat = normals[f, 0].copy()
+        for corner in range(3):
+            m = mean[face[f, corner]]
+            if m[0] * flat[0] + m[2] * flat[2] + m[1] * flat[1] > least:
+                for axis in range(3):
+                    normals[f, corner, axis] = m[axis]
 
 
 def _crossed(a: Any, b: Any) -> Any:
@@ -145,17 +186,6 @@ def _crossed(a: Any, b: Any) -> Any:
         j, k = (axis + 1) % 3, (axis + 2) % 3
         result[:, axis] = a[:, j] * b[:, k] - a[:, k] * b[:, j]
     return result
-
-
-def _rounded(vertex: Floats, face: NDArray[np.int64], cross: Floats, flat: Floats, least: float) -> Floats:
-    # The area-weighted mean normal of a vertex where it does not lean further than `least` from the face's own.
-    summed = np.zeros((len(vertex), 3), dtype=np.float64)
-    for corner in range(3):
-        np.add.at(summed, face[:, corner], cross)
-    mean = summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
-    rounded = mean[face]
-    agree = np.einsum("fcd,fd->fc", rounded, flat) > least
-    return np.where(agree[..., None], rounded, flat[:, None]).astype(np.float32)
 
 
 def box(centre: Sequence[float], size: Sequence[float], material: Material, colour: Colour) -> Mesh:
@@ -251,8 +281,14 @@ def offset(place: ArrayLike, x: float, y: float, z: float) -> Doubles:
 
 def circle(radius: float, sides: int, x: float = 0.0, y: float = 0.0) -> Doubles:
     """(sides,2) points counter-clockwise on a circle."""
+    unit = _unit_circle(sides)
+    return np.stack([x + radius * unit[:, 0], y + radius * unit[:, 1]], axis=1)
+
+
+@cache
+def _unit_circle(sides: int) -> Doubles:
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
-    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def tube(
@@ -267,7 +303,7 @@ def tube(
     u = _crossed(helper, along)
     u /= np.sqrt((u * u).sum(axis=1, keepdims=True))
     v = _crossed(along, u)
-    unit = circle(1.0, sides)
+    unit = _unit_circle(sides)
     round_ = unit[None, :, :1] * u[:, None] + unit[None, :, 1:] * v[:, None]
     return loft(points[:, None] + np.asarray(radii)[:, None, None] * round_, material, colour, smooth=smooth)
 
@@ -290,6 +326,18 @@ def ellipsoid(
     centre: ArrayLike, radii: ArrayLike, material: Material, colour: Colour, rows: int = 7, sides: int = 10
 ) -> Mesh:
     """An ellipsoid of ``rows`` x ``sides`` quads with round normals."""
+    points = _unit_sphere(rows, sides)
+    scale = np.asarray(radii, dtype=np.float64)
+    normals = points / scale
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return from_faces(
+        points * scale + np.asarray(centre), grid_faces(rows + 1, sides), material, colour, normals=normals
+    )
+
+
+@cache
+def _unit_sphere(rows: int, sides: int) -> Doubles:
+    # ((rows + 1) * sides, 3), ring by ring from below.
     polar = np.linspace(0, np.pi, rows + 1)
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
     unit = np.stack(
@@ -300,13 +348,7 @@ def ellipsoid(
         ],
         axis=-1,
     )
-    points = unit.reshape(-1, 3)
-    scale = np.asarray(radii, dtype=np.float64)
-    normals = points / scale
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return from_faces(
-        points * scale + np.asarray(centre), grid_faces(rows + 1, sides), material, colour, normals=normals
-    )
+    return unit.reshape(-1, 3)
 
 
 def panel(

@@ -15,6 +15,7 @@ from sample_data.meshes import (
     circle,
     cylinder,
     ellipsoid,
+    from_faces,
     frustum,
     join,
     loft,
@@ -69,6 +70,30 @@ def test_other_solids_face_outwards() -> None:
     assert volume(cylinder((0, 0, 0), 2.0, 1.0, Material.PLAIN, GREY, 60)) == pytest.approx(2 * np.pi, rel=0.01)
     rings = [np.c_[circle(1.0, 50), np.full(50, z)] for z in (0.0, 1.0, 2.0)]
     assert volume(loft(np.array(rings), Material.PLAIN, GREY)) == pytest.approx(2 * np.pi, rel=0.01)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 60), st.sampled_from([0.0, 25.0, 60.0, 90.0]))
+@settings(max_examples=40)
+def test_a_corner_has_the_mean_normal_of_the_faces_around_it_where_that_leans_little(
+    seed: int, count: int, smooth: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    vertices = rng.normal(size=(9, 3)).astype(np.float32)
+    faces = rng.integers(0, 9, (count, 3))  # some name a vertex twice: they have no area and are left out
+    kept = np.array([len({*face}) == 3 for face in faces.tolist()])
+    mesh = from_faces(vertices, faces, Material.PLAIN, GREY, smooth=smooth, local=vertices + 1)
+    np.testing.assert_array_equal(mesh.corners, vertices[faces[kept]])
+    np.testing.assert_array_equal(mesh.local, vertices[faces[kept]] + 1)
+    a, b, c = mesh.corners.swapaxes(0, 1)
+    cross = np.cross(b - a, c - a)
+    flat = cross / np.linalg.norm(cross, axis=1, keepdims=True)
+    around = np.array([cross[(faces[kept] == v).any(axis=1)].sum(axis=0) for v in range(9)])
+    mean = (around / np.linalg.norm(around, axis=1, keepdims=True).clip(1e-12))[faces[kept]]
+    lean = np.einsum("fcd,fd->fc", mean, flat)
+    least = np.cos(np.radians(smooth)) if smooth else 2.0
+    sure = np.abs(lean - least) > 1e-4
+    expected = np.where((lean > least)[..., None], mean, flat[:, None])
+    np.testing.assert_allclose(mesh.normals[sure], expected[sure], atol=2e-3)
 
 
 def test_moving_keeps_shape_and_texture() -> None:
