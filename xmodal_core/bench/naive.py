@@ -10,7 +10,7 @@ from xmodal_core.units.compiled import compiled
 
 @compiled
 def naive_farthest_points(positions: Doubles, count: int, start: int) -> Ints:
-    """See ``xmodal_core.units.seeds.farthest_points``, whose result this defines."""
+    """See ``xmodal_core.geometry_sampling.farthest_points``, whose result this defines."""
     n = len(positions)
     count = min(count, n)
     chosen = np.empty(count, dtype=np.int64)

@@ -12,6 +12,7 @@ import numpy as np
 
 from xmodal_core.bench.naive import naive_farthest_points
 from xmodal_core.bench.timing import OURS, Row, measured, with_ratios
+from xmodal_core.geometry_sampling import farthest_points
 from xmodal_core.types import Bools, Floats, Frame, Ints, Pooling, Units
 from xmodal_core.units.config import UnitsConfig
 from xmodal_core.units.context import Context, gather_context
@@ -20,7 +21,6 @@ from xmodal_core.units.ground import find_ground
 from xmodal_core.units.instances import Instances, find_clusters, keep_instances
 from xmodal_core.units.merge import merge_seeds, pooling_matrix
 from xmodal_core.units.rbnn import connected
-from xmodal_core.units.seeds import farthest_points
 
 
 class Bench(NamedTuple):
@@ -130,7 +130,7 @@ def _seeds(case: Case, radius: float) -> Iterator[Row]:
     count = case.config.seeds.count
     candidates = case.points[case.objects & case.units.visible]
     flat = candidates[:, :2].astype(np.float64)
-    chosen, ours = measured(lambda: farthest_points(flat, count, 0), case.repeat)
+    (chosen, _), ours = measured(lambda: farthest_points(flat, count), case.repeat)
     yield Row("seeds", OURS, ours)
     naive, peer = measured(lambda: naive_farthest_points(flat, count, 0) if len(flat) else chosen, case.repeat)
     yield Row("seeds", "naive, numba", peer, bool(np.array_equal(chosen, naive)))

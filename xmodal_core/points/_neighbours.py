@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from xmodal_core import geometry_sampling as sampling
 from xmodal_core.points import _neighbours_compiled as loops
 
 COMPILED = ("cpu",)
@@ -158,7 +159,7 @@ def _frame_by_frame(cloud: Cloud, count: int) -> Sampled:
     rows, furthest = [], cloud.points.new_zeros(())
     for first, points in cloud.arrays():
         if len(points):
-            chosen, square = loops.farthest_points(points, count)
+            chosen, square = sampling.farthest_points(points, count)
             rows.append(torch.from_numpy(chosen) + first)
             furthest = furthest.clamp(min=square)
     return Sampled(torch.cat(rows), first_rows(cloud.offsets, count)[1], float(furthest.sqrt()))

@@ -16,32 +16,8 @@ from xmodal_core.units.compiled import compiled
 
 Points = npt.NDArray[np.floating[Any]]
 
-BUCKET = 64
-"""Points of a bucket in farthest point sampling."""
 CELLS_PER_POINT = 32
 """The most of a grid: more would cost memory, and time where a search goes through many empty ones."""
-
-
-def farthest_points(points: Points, count: int) -> tuple[Ints, float]:
-    """Farthest point sampling of one frame from its first point on.
-
-    As ``xmodal_core.units.seeds`` has it in the plane: points lie in buckets of neighbours, and a bucket that is
-    farther off than any of its points from their nearest chosen one has nothing to be changed.
-
-    Args:
-        points: (N,3) metres, N above zero.
-        count: how many to choose; all where there are fewer.
-
-    Returns:
-        (min(count, N),) int64 rows in the order of choice; the square of the farthest that a point is from a chosen
-        one.
-    """
-    along = np.argsort(_curve(points), kind="stable")
-    points, begin = points[along], np.arange(0, len(points), BUCKET)
-    low, high = np.minimum.reduceat(points, begin), np.maximum.reduceat(points, begin)
-    nearest = np.full(len(points), np.inf, dtype=points.dtype)
-    chosen = _sample(points, along, low, high, nearest, min(count, len(points)), int(np.argmin(along)))
-    return chosen, max(float(nearest.max()), 0.0)
 
 
 def ball(points: Points, centres: Points, radius: float, size: int) -> Ints:
@@ -93,76 +69,6 @@ def _square(points: Points, i: int, x: float, y: float, z: float) -> float:
     dx, dy, dz = points[i, 0] - x, points[i, 1] - y, points[i, 2] - z
     square: float = dx * dx + dy * dy + dz * dz
     return square
-
-
-# ---- Farthest points
-
-
-def _curve(points: Points) -> Ints:
-    """Each point's place along a Z-order curve with 1024 cubes a side: neighbours on it are neighbours in space."""
-    low = points.min(axis=0)
-    scale = 1023.0 / max(float((points.max(axis=0) - low).max()), 1e-9)
-    x, y, z = _spread(((points - low) * scale).astype(np.int64)).T
-    place: Ints = x | (y << 1) | (z << 2)
-    return place
-
-
-def _spread(values: Ints) -> Ints:
-    """Ten bits moved apart, two zeros between each two."""
-    values = (values | (values << 16)) & 0x030000FF
-    values = (values | (values << 8)) & 0x0300F00F
-    values = (values | (values << 4)) & 0x030C30C3
-    return (values | (values << 2)) & 0x09249249
-
-
-@compiled
-def _sample(points: Points, row: Ints, low: Points, high: Points, nearest: Points, count: int, start: int) -> Ints:
-    """The ``row`` of each that is chosen of ``points``, which lie bucket by bucket, from ``start`` on.
-
-    Fills ``nearest``, the square of each point's distance from its nearest chosen one, -1 of a chosen one itself.
-    """
-    buckets = len(low)
-    place = np.zeros(buckets, dtype=np.int64)  # of each bucket, its farthest point
-    for b in range(buckets):
-        place[b] = b * BUCKET
-    chosen = np.empty(count, dtype=np.int64)
-    current = start
-    for step in range(count):
-        chosen[step] = row[current]
-        nearest[current] = -1  # no point twice: its copies follow when nothing else is left
-        x, y, z = points[current, 0], points[current, 1], points[current, 2]
-        best = place[0]
-        for b in range(buckets):
-            dx, dy, dz = _off(x, low[b, 0], high[b, 0]), _off(y, low[b, 1], high[b, 1]), _off(z, low[b, 2], high[b, 2])
-            if dx * dx + dy * dy + dz * dz < nearest[place[b]] or b == current // BUCKET:
-                place[b] = _update(points, row, nearest, b * BUCKET, x, y, z)
-            if b == 0 or _beats(nearest, row, place[b], best):
-                best = place[b]
-        current = best
-    return chosen
-
-
-@compiled
-def _off(value: float, low: float, high: float) -> float:
-    """How far ``value`` is from what is between ``low`` and ``high``, in its own precision."""
-    return max(low - value, value - high, value - value)
-
-
-@compiled
-def _beats(nearest: Points, row: Ints, one: int, other: int) -> bool:
-    """Whether point ``one`` is farther off than the ``other``, or as far and before it."""
-    return bool(nearest[one] > nearest[other] or (nearest[one] == nearest[other] and row[one] < row[other]))
-
-
-@compiled
-def _update(points: Points, row: Ints, nearest: Points, first: int, x: float, y: float, z: float) -> int:
-    """Bring ``nearest`` of the bucket from ``first`` on up to date with a chosen point at (x, y, z); its farthest."""
-    best = first
-    for i in range(first, min(first + BUCKET, len(points))):
-        nearest[i] = min(nearest[i], _square(points, i, x, y, z))
-        if _beats(nearest, row, i, best):
-            best = i
-    return best
 
 
 # ---- Neighbours

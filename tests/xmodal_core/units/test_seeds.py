@@ -1,51 +1,10 @@
-"""Farthest point sampling equals the naive algorithm, whatever the points."""
+"""Seeds: candidates alone, each once, by farthest point sampling or by lot."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from xmodal_core.bench.naive import naive_farthest_points
-from xmodal_core.datasets import open_dataset
-from xmodal_core.units.seeds import BUCKET, choose_seeds, farthest_points
-
-
-def naive(positions, count, start):
-    """Every point against every seed, in NumPy."""
-    distance = np.full(len(positions), np.inf)
-    chosen = [start]
-    while len(chosen) < min(count, len(positions)):
-        offset = positions - positions[chosen[-1]]
-        distance = np.minimum(distance, offset[:, 0] ** 2 + offset[:, 1] ** 2)
-        distance[chosen] = -1
-        chosen.append(int(distance.argmax()))
-    return np.array(chosen)
-
-
-@given(st.integers(1, 400), st.integers(0, 10_000), st.sampled_from([None, 0.5, 5.0, 1000.0]))
-def test_the_same_seeds_as_the_naive_algorithm(number, seed, grid):
-    rng = np.random.default_rng(seed)
-    positions = rng.normal(0, rng.choice([0.1, 10, 100]), (number, 2))
-    if grid is not None:  # many equal distances, many coincident points; all of them with the coarsest grid
-        positions = np.round(positions / grid) * grid
-    start = int(rng.integers(number))
-    chosen = farthest_points(positions, 200, start)
-    np.testing.assert_array_equal(chosen, naive(positions, 200, start))
-    np.testing.assert_array_equal(chosen, naive_farthest_points(positions, 200, start))
-
-
-@pytest.mark.parametrize("number", [1, BUCKET - 1, BUCKET, BUCKET + 1, 3 * BUCKET])
-def test_buckets_of_every_filling(number):
-    positions = np.random.default_rng(number).uniform(-40, 40, (number, 2))
-    np.testing.assert_array_equal(farthest_points(positions, number, 0), naive(positions, number, 0))
-
-
-def test_points_on_a_line_and_in_one_place():
-    line = np.column_stack([np.arange(300.0), np.zeros(300)])
-    np.testing.assert_array_equal(farthest_points(line, 50, 7), naive(line, 50, 7))
-    assert sorted(farthest_points(np.zeros((90, 2)), 90, 3)) == list(range(90))
+from xmodal_core.units.seeds import choose_seeds
 
 
 def test_height_is_ignored():
@@ -76,11 +35,6 @@ def test_the_seed_changes_the_first_point_and_nothing_else_does():
     first = {int(choose_seeds(points, everything, 10, seed)[0]) for seed in range(20)}
     assert len(first) > 10
     np.testing.assert_array_equal(choose_seeds(points, everything, 10, 3), choose_seeds(points, everything, 10, 3))
-
-
-def test_a_real_sweep(real_data):
-    points = open_dataset("nuscenes", real_data / "nuscenes_keyframe").frame(0).points[:, :2].astype(np.float64)
-    np.testing.assert_array_equal(farthest_points(points, 2048, 17), naive_farthest_points(points, 2048, 17))
 
 
 def test_random_seeds_are_drawn_from_all_candidates_alike():
