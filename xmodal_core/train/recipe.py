@@ -24,6 +24,7 @@ CODE = (
     "xmodal_core.units",
     "xmodal_core.images",
     "xmodal_core.geometry",
+    "xmodal_core.geometry_sampling",
     "xmodal_core.pictures",
     "xmodal_core.datasets._files",
     "xmodal_core.train.batch",
