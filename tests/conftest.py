@@ -11,15 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from hypothesis import settings
 
 if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
+
     from viz.scene import Scene
-from hypothesis import settings
 
 # The first call of a compiled function compiles it: a deadline would measure the compiler, or the machine's other work.
 # Examples are the same in every run, so that a failure is of the change at hand; XMODAL_RANDOM_TESTS=1 draws others.
 settings.register_profile("xmodal", deadline=None, derandomize=not os.environ.get("XMODAL_RANDOM_TESTS"))
 settings.load_profile("xmodal")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Whole files to each process, and the files about the generated drive all to one: they share a street and a drive,
+    which take longer to make than to look at."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return file.rpartition("/")[0] if "/sample_data/" in file else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,14 +60,19 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def example_root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The root of a data set's own small example, by the data set's name; made once, to be read only."""
-    made: dict[str, Path] = {}
+    """The root of a data set's own small example, by the data set's name; made once for all processes of the run, to be
+    read only."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "examples"
+    shared.mkdir(exist_ok=True)
 
     def root_of(name: str) -> Path:
-        if name not in made:
-            module = importlib.import_module(f"xmodal_core.datasets.{name}")
-            made[name] = module.example(tmp_path_factory.mktemp(name) / "root", frames=2)
-        return made[name]
+        root, making = shared / name / "root", shared / f"{name}.making"
+        with FileLock(shared / f"{name}.lock"):
+            if not root.exists():
+                importlib.import_module(f"xmodal_core.datasets.{name}").example(making / "root", frames=2)
+                making.rename(shared / name)
+        return root
 
     return root_of
 

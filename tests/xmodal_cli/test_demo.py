@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,19 +12,23 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from sample_data import DriveSettings
+from sample_data import drive as making
 from xmodal_cli.app import app
 from xmodal_cli.commands import demo
+from xmodal_core.cache import cache_folder
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
-    """Runs the demo, made small, in a folder of its own."""
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, example_root: Callable[[str], Path]) -> Callable[..., str]:
+    """Runs the demo, made small, in a folder of its own; its drive is kept from an earlier time."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XMODAL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(demo, "FRAME", 1)
     monkeypatch.setattr(demo, "EPOCHS", 1)
-    monkeypatch.setattr(
-        demo, "drive_settings", lambda: DriveSettings(scenes=1, frames=2, image_width=160, image_height=90)
-    )
+    drive = DriveSettings(scenes=1, frames=2, image_width=160, image_height=90)
+    monkeypatch.setattr(demo, "drive_settings", lambda: drive)
+    shutil.copytree(example_root("sample"), cache_folder("sample", making._key(drive)))
+    monkeypatch.setattr(making, "_make", lambda *_: pytest.fail("the drive is there already"))
 
     def run(*arguments: str) -> str:
         result = CliRunner().invoke(app, ["demo", *arguments], env={"COLUMNS": "200"})
