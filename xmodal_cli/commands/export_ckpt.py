@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from xmodal_core.train.backbone import Backbone
 
 
+@cache
 def formats() -> str:
     """The help of ``--format``: every format with its line."""
     return "; ".join(
