@@ -31,10 +31,12 @@ def file(example_root, tmp_path) -> Path:
 title: a small study
 both:
   dataset: {{name: kitti_object, root: {root}}}
-  network: {{name: minkunet, preset: tiny, channels: [intensity]}}
+  network: {{name: minkunet, preset: tiny, channels: [intensity], voxel_size: 0.5}}
   train: {{device: cpu, threads: 1, epochs: 1, batch_size: 1}}
 pretrain:
   units.seeds.count: 64
+  teacher: {{image_width: 128}}
+  method: {{hidden: 32, projection: 16}}
   train: {{min_units: 4}}
 finetune:
   labels: {{frames: 1}}
