@@ -32,6 +32,14 @@ def table(*texts: str) -> Colours:
 UNITS = table(
     "#ffd22d", "#4b78e1", "#ff78b4", "#69f0a5", "#d25a0f", "#87d2ff", "#a55aa5", "#96b400", "#b496ff", "#2d9669"
 )
+_MORE = table(
+    "#636363", "#6333ff", "#dbab7b", "#c30f3f", "#0fb7c3", "#ab0fb7", "#ff4b63",
+    "#e71bcf", "#939f93", "#c3e7db", "#4bdbcf", "#0fff6f", "#937b93", "#c31b7b",
+    "#cfc357", "#7b87ff", "#0f930f", "#b7c3ab", "#276f87", "#db93db",
+)  # fmt: skip
+CLASSES = np.concatenate([UNITS, _MORE])
+"""Thirty for classes, where none may share one: after the units' ten each next one lies farthest from all before it, to
+normal sight and to both simulated ones, among those of WCAG's contrast 3 on the dark page and lightness below 0.9."""
 GROUND = "#c79a5b"
 OBJECTS = "#58b0f5"
 QUIET = "#8b95a5"

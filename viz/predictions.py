@@ -36,10 +36,8 @@ IN_A_BOX = "#cfe3ff"
 
 
 def class_colours(count: int) -> NDArray[np.uint8]:
-    """(count,3) uint8: a colour for each class, the ten of units first, then those darker, then lighter."""
-    dark = palette.toward(palette.UNITS, (0, 0, 0), 0.5)
-    light = palette.toward(palette.UNITS, (255, 255, 255), 0.55)
-    return np.resize(np.concatenate([palette.UNITS, dark, light]), (count, 3))
+    """(count,3) uint8: a colour for each class, of ``palette.CLASSES`` in turn."""
+    return np.resize(palette.CLASSES, (count, 3))
 
 
 class Matched(NamedTuple):

@@ -53,12 +53,28 @@ def test_ramps_grow_lighter_so_that_they_read_without_hue() -> None:
         assert (np.diff(lightness(colours)) > -1e-3).all()
 
 
+def legible(colours: np.ndarray) -> np.ndarray:
+    back = lightness(np.array(palette.rgb("#11151c"), dtype=float))
+    return (lightness(colours) + 0.05) / (back + 0.05)  # WCAG's contrast
+
+
+def nearest(colours: np.ndarray) -> float:
+    """The distance of the two that are nearest, in 0..255."""
+    between = np.linalg.norm(colours[:, None] - colours[None], axis=2)
+    return float(between[np.triu_indices(len(colours), 1)].min())
+
+
 def test_unit_colours_are_far_apart_and_legible_on_the_dark_page() -> None:
     colours = palette.UNITS.astype(float)
-    between = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1e9 * np.eye(len(colours))
-    assert between.min() > 60
-    back = lightness(np.array(palette.rgb("#11151c"), dtype=float))
-    assert ((lightness(colours) + 0.05) / (back + 0.05) > 3).all()  # WCAG's contrast of graphical objects
+    assert nearest(colours) > 60
+    assert (legible(colours) > 3).all()  # WCAG asks so much of graphical objects
+
+
+def test_class_colours_begin_with_those_of_units_and_stay_apart_and_legible() -> None:
+    colours = palette.CLASSES.astype(float)
+    assert (colours[: len(palette.UNITS)] == palette.UNITS).all()
+    assert nearest(colours) > 35
+    assert (legible(colours) > 3).all()
 
 
 @settings(max_examples=40, deadline=None)

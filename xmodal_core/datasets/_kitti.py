@@ -6,14 +6,15 @@ Geiger et al., "Vision meets robotics: the KITTI dataset", IJRR 2013, and the de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from xmodal_core import geometry
 from xmodal_core.datasets._files import FETCH_AGAIN, plausible, plausible_rows, read_rows, read_text, unless_all
-from xmodal_core.errors import DataError
-from xmodal_core.types import Bools, Doubles, Floats, Sensor
+from xmodal_core.errors import DataError, InputError
+from xmodal_core.types import Bools, Doubles, Floats, Frame, Sensor
 
 COLUMNS = 4
 """x, y, z, reflectance (0..1): a row of a velodyne .bin file."""
@@ -24,6 +25,9 @@ SENSOR = Sensor("HDL-64E", beams=64, forward=(1.0, 0.0), height=1.73, intensity_
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
 """In the order of the object development kit; DontCare regions have no box in space and are left out."""
 
+IN_VIEW = "only the points that one of the cameras sees; what lies beside and behind them has no boxes"
+"""What the readers' option ``in_view`` is."""
+WHOLE = "name a camera in dataset.cameras that is there, or take whole sweeps with dataset.in_view=false"
 
 OTHER_NAMES = {"Person (sitting)": "Person_sitting", "Person": "Person_sitting"}
 """How tracklets and the tracking benchmark call a class."""
@@ -146,3 +150,33 @@ def read_points(file: Path) -> tuple[Floats, dict[str, Floats], Bools | None]:
     kept = plausible_rows(values)
     values = values[kept]
     return values[:, :3].copy(), {"intensity": values[:, 3].copy()}, unless_all(kept)
+
+
+def require_cameras(in_view: bool, cameras: Sequence[str]) -> None:
+    """Refuse ``in_view`` without a camera to have one.
+
+    Raises:
+        InputError: so it is.
+    """
+    if in_view and not cameras:
+        raise InputError("dataset.in_view needs a camera", WHOLE)
+
+
+def only_in_view(frame: Frame) -> Frame:
+    """``frame`` with those points alone that one of its cameras sees.
+
+    Boxes are annotated in the left colour picture (IJRR 2013, section III-B), so a car behind has none; networks that
+    are taught or judged on whole sweeps learn that it is background. open-mmlab/OpenPCDet does the same
+    (kitti_dataset.yaml, FOV_POINTS_ONLY).
+
+    Raises:
+        DataError: it has no camera.
+    """
+    if not frame.cameras:
+        raise DataError(f"frame '{frame.name}' has no picture, so what is in view is not known", WHOLE)
+    views = [camera.project(frame.points, min_depth=0.0, border=0.0).inside for camera in frame.cameras]
+    seen = np.logical_or.reduce(views)
+    stored = np.ones(len(frame), dtype=np.bool_) if frame.stored is None else frame.stored.copy()
+    stored[stored] = seen
+    channels = {name: values[seen] for name, values in frame.channels.items()}
+    return replace(frame, points=frame.points[seen], channels=channels, stored=unless_all(stored))

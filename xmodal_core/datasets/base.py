@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from xmodal_core import plugins
 from xmodal_core.config import Settings
@@ -35,6 +35,9 @@ class Dataset(ABC):
     layout: ClassVar[tuple[str, ...]]
     channels: ClassVar[tuple[str, ...]]
     sensor: ClassVar[Sensor]
+    labelled: ClassVar[Mapping[str, Any]] = {}
+    """Options of it under which its frames hold only what their boxes were looked for in: learning from labels begins
+    with these."""
 
     rig: RigConfig = RigConfig()
     """How wrong the calibration of the frames' cameras is made."""

@@ -6,9 +6,10 @@ Format: object development kit, readme.txt.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class KittiObjectConfig(Settings):
 
     split: str = setting("training", "training, testing, or the name of a list in ImageSets/, e.g. train, val")
     cameras: tuple[str, ...] = setting(("image_2",), "Which cameras: image_2 (left colour), image_3 (right colour)")
+    in_view: bool = setting(False, _kitti.IN_VIEW)
 
 
 class Calibration(NamedTuple):
@@ -62,15 +64,17 @@ class KittiObject(Dataset):
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity",)
     sensor: ClassVar[Sensor] = _kitti.SENSOR
+    labelled: ClassVar[Mapping[str, Any]] = {"in_view": True}
 
     def __init__(self, root: Path, config: KittiObjectConfig) -> None:
         root = root.expanduser()
         # The folder "training" itself is a root given one level too deep.
         super().__init__(root.resolve().parent if (root / "velodyne").is_dir() else root, config)
+        _kitti.require_cameras(config.in_view, config.cameras)
         for camera in config.cameras:
             if camera not in CAMERAS:
                 raise InputError(f"unknown camera '{camera}'", f"known: {', '.join(CAMERAS)}")
-        self._wanted = config.cameras
+        self._wanted, self._in_view = config.cameras, config.in_view
         self._folder, self._names = _frames_of_split(self.root, config.split, self.expected())
 
     def __len__(self) -> int:
@@ -118,7 +122,7 @@ class KittiObject(Dataset):
         file = self._folder / "calib" / f"{name}.txt"
         values = _kitti.read_calibration(file)
         lidar_to_rectified = _lidar_to_rectified(values, file)
-        return Frame(
+        frame = Frame(
             name=name,
             scene=name,
             timestamp=0.0,
@@ -132,6 +136,7 @@ class KittiObject(Dataset):
             ),
             boxes=self._boxes(name, lidar_to_rectified),
         )
+        return _kitti.only_in_view(frame) if self._in_view else frame
 
     def _camera(self, camera: str, name: str, projection: Doubles, lidar_to_rectified: Doubles) -> Camera:
         picture = self._folder / camera / f"{name}.png"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,6 +44,7 @@ class KittiRawConfig(Settings):
     split: str = setting("all", "Only 'all': the recordings have no splits; choose with 'drives'")
     drives: tuple[str, ...] = setting((), "Which drives, e.g. 2011_09_26_drive_0005_sync; empty: all that are there")
     cameras: tuple[str, ...] = setting(("02",), "Which cameras: 00, 01 (grey), 02 (left colour), 03 (right colour)")
+    in_view: bool = setting(False, _kitti.IN_VIEW)
 
     @field_validator("cameras", mode="before")
     @classmethod
@@ -75,16 +76,18 @@ class KittiRaw(Dataset):
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity",)
     sensor: ClassVar[Sensor] = _kitti.SENSOR
+    labelled: ClassVar[Mapping[str, Any]] = {"in_view": True}
 
     def __init__(self, root: Path, config: KittiRawConfig) -> None:
         if config.split != "all":
             raise InputError(f"unknown split '{config.split}'", "known: all; choose drives with --set dataset.drives=…")
+        _kitti.require_cameras(config.in_view, config.cameras)
         for camera in config.cameras:
             if camera not in CAMERAS:
                 raise InputError(f"unknown camera '{camera}'", f"known: {', '.join(CAMERAS)}")
         root, folders = find_drives(root.expanduser(), self.expected())
         super().__init__(root, config)
-        self._wanted = config.cameras
+        self._wanted, self._in_view = config.cameras, config.in_view
         self._drives = [_Drive(folder) for folder in _choose(folders, config.drives)]
         self._frames = [(drive, number) for drive in self._drives for number in drive.numbers]
 
@@ -107,7 +110,7 @@ class KittiRaw(Dataset):
     def _read(self, index: int) -> Frame:
         drive, number = self._frames[index]
         points, channels, stored = _kitti.read_points(drive.sweep(number))
-        return Frame(
+        frame = Frame(
             name=self.name(index),
             scene=drive.name,
             timestamp=drive.timestamp(number),
@@ -119,6 +122,7 @@ class KittiRaw(Dataset):
             pose=drive.pose(number),
             boxes=drive.boxes(number),
         )
+        return _kitti.only_in_view(frame) if self._in_view else frame
 
 
 class _Drive:

@@ -8,7 +8,7 @@ development kit, readme.txt.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,6 +47,7 @@ class KittiTrackingConfig(Settings):
     split: str = setting("training", "training (with labels) or testing")
     sequences: tuple[str, ...] = setting((), "Which sequences, e.g. 0000, 0012; empty: all that are there")
     cameras: tuple[str, ...] = setting(("image_02",), "Which cameras: image_02 (left colour), image_03 (right colour)")
+    in_view: bool = setting(False, _kitti.IN_VIEW)
 
     @field_validator("sequences", mode="before")
     @classmethod
@@ -77,16 +78,19 @@ class KittiTracking(OfSequences["_Sequence"]):
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity",)
     sensor: ClassVar[Sensor] = _kitti.SENSOR
+    labelled: ClassVar[Mapping[str, Any]] = {"in_view": True}
 
     def __init__(self, root: Path, config: KittiTrackingConfig) -> None:
         if config.split not in FOLDERS:
             raise InputError(f"unknown split '{config.split}'", f"known: {', '.join(FOLDERS)}")
+        _kitti.require_cameras(config.in_view, config.cameras)
         for camera in config.cameras:
             if camera not in CAMERAS:
                 raise InputError(f"unknown camera '{camera}'", f"known: {', '.join(CAMERAS)}")
         root = root.expanduser()
         # The folder "training" itself is a root given one level too deep.
         super().__init__(root.resolve().parent if (root / "velodyne").is_dir() else root, config)
+        self._in_view = config.in_view
         folder = self.root / config.split
         self._sequences = [
             _Sequence(folder, name, config.cameras) for name in _choose(folder, config.sequences, self.expected())
@@ -99,7 +103,7 @@ class KittiTracking(OfSequences["_Sequence"]):
     def _read(self, index: int) -> Frame:
         sequence, number = self._frames[index]
         points, channels, stored = _kitti.read_points(sequence.sweep(number))
-        return Frame(
+        frame = Frame(
             name=self.name(index),
             scene=sequence.name,
             timestamp=number * PERIOD,
@@ -111,6 +115,7 @@ class KittiTracking(OfSequences["_Sequence"]):
             pose=sequence.pose(number),
             boxes=sequence.boxes(number),
         )
+        return _kitti.only_in_view(frame) if self._in_view else frame
 
 
 class _Sequence:

@@ -6,7 +6,7 @@ can be learnt from too: a point's class is then that of the smallest labelled bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from xmodal_core import plugins
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets._nuscenes_classes import OTHER
 from xmodal_core.datasets.base import Dataset
-from xmodal_core.errors import DataError, InputError
+from xmodal_core.errors import DataError, InputError, known_names
 from xmodal_core.methods.base import Outcome
 from xmodal_core.metrics import Protocol, Result, SegmentationProtocol, open_protocol
 from xmodal_core.metrics._confusion import Tally
@@ -52,6 +52,9 @@ class SegmentationConfig(Settings):
     source: Literal["auto", "points", "boxes"] = setting(
         "auto", "whether classes are those of points or those of boxes and background; 'auto': of points if there are"
     )
+    classes: tuple[str, ...] = setting(
+        (), "which classes are learnt, beside the background of boxes; points of others teach nothing; empty: all"
+    )
     cross_entropy: float = setting(1.0, "weight of the cross entropy", ge=0, le=100)
     lovasz: float = setting(1.0, "weight of the Lovász-softmax loss", ge=0, le=100)
 
@@ -80,12 +83,13 @@ class Segmentation(Task):
 
     @classmethod
     def classes_of(cls, dataset: Dataset, config: SegmentationConfig) -> tuple[str, ...]:
-        """See ``Task``: the data's own classes of points, or background and those of its boxes."""
+        """See ``Task``: the data's own classes of points, or background and those of its boxes; of them
+        ``config.classes``, in the data's order."""
         known = dataset.label_classes()
         if "semantic" in known and config.source != "boxes":
-            return tuple(known["semantic"][1:])
+            return _chosen(tuple(known["semantic"][1:]), config.classes)
         if "boxes" in known and config.source != "points":
-            return (BACKGROUND, *(name for name in known["boxes"] if name not in UNCOUNTED))
+            return (BACKGROUND, *_chosen(tuple(known["boxes"]), config.classes, UNCOUNTED))
         what = {"auto": "labels", "points": "classes of points", "boxes": "boxes"}[config.source]
         raise DataError(
             f"{dataset.root} has no {what} to learn a segmentation from", "choose another split, or data with labels"
@@ -180,6 +184,14 @@ class Segmentation(Task):
                 yield protocol.submission_name(dataset, one.number), for_file(one.frame, numbers[one.prediction])
 
         protocol.write_submission(frames(), out, split)
+
+
+def _chosen(known: tuple[str, ...], wanted: tuple[str, ...], unless: Container[str] = ()) -> tuple[str, ...]:
+    """``wanted`` of the ``known`` classes, in the order of these; all but those in ``unless`` where none are wanted."""
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise InputError(f"task.classes: nothing is labelled '{unknown[0]}' here", known_names(known, unknown[0]))
+    return tuple(name for name in known if (name in wanted if wanted else name not in unless))
 
 
 def _labels_of_boxes(frame: Frame, number: Mapping[str, int]) -> Ints | None:
