@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Bools, Floats, Ints
-from xmodal_core.units.compiled import compiled
 
 
 def paint_masks(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xmodal_core.compiled import compiled
 from xmodal_core.geometry import points_in_box
 from xmodal_core.types import Doubles, Floats, Frame, Ints, Units
-from xmodal_core.units.compiled import compiled
 from xmodal_core.units.members import unit_of_points
 
 REASONS = {

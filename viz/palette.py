@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Doubles, Floats, Ints
-from xmodal_core.units.compiled import compiled
 
 Colours = NDArray[np.uint8]
 Codes = NDArray[np.uint8]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Bools, Doubles, Floats, Ints
-from xmodal_core.units.compiled import compiled
 
 
 def box_rows(centre: Doubles, size: Doubles, yaw: Doubles) -> Doubles:

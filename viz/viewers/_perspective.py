@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from viz.scene import Scene, Stage
 from viz.viewers._open3d_drawing import BACK, Dots, Lines, Look, drawing
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Doubles, Floats, Image
-from xmodal_core.units.compiled import compiled
 
 FINER = 2
 """Drawn so many times finer and averaged, for smooth edges."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Doubles, Ints
-from xmodal_core.units.compiled import compiled
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from xmodal_core.units.compiled import compiled
+from xmodal_core.compiled import compiled
 
 
 def decompress(packed: bytes, size: int) -> bytes:

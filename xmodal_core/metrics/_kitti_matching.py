@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from xmodal_core.compiled import compiled
 from xmodal_core.geometry_boxes import Overlaps
 from xmodal_core.types import Doubles, Ints
-from xmodal_core.units.compiled import compiled
 
 OTHER, COUNTS, IGNORED = -1, 0, 1
 """What a box is to a part: of another class, one that counts, or one that may match but neither gains nor costs."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Ints
-from xmodal_core.units.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 

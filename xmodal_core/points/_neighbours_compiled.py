@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Ints
-from xmodal_core.units.compiled import compiled
 
 Points = npt.NDArray[np.floating[Any]]
 

@@ -21,6 +21,7 @@ from xmodal_core.images import Teacher
 from xmodal_core.types import Camera, Frame
 
 CODE = (
+    "xmodal_core.compiled",
     "xmodal_core.units",
     "xmodal_core.images",
     "xmodal_core.geometry",

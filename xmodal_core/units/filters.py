@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Bools, Doubles, Floats, Ints, Reason, Sensor
-from xmodal_core.units.compiled import compiled
 from xmodal_core.units.config import InstancesConfig
 from xmodal_core.units.ground import beam_spacing
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Bools, Doubles, Floats, Ints, Sensor
-from xmodal_core.units.compiled import compiled
 from xmodal_core.units.config import GroundConfig, RangeConfig
 from xmodal_core.units.level import Level, fit_level
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Doubles, Floats
-from xmodal_core.units.compiled import compiled
 
 REACH = 20.0
 """The plane is fitted to returns within this distance, metres: nearer than most hills, farther than most cars."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from xmodal_core.compiled import compiled
 from xmodal_core.types import Doubles, Floats, Ints
-from xmodal_core.units.compiled import compiled
 
 
 def connected(points: Floats | Doubles, radius: Doubles | float) -> Ints:

@@ -140,18 +140,6 @@ def test_reading_the_settings_loads_nothing_heavy():
     assert done.stdout.strip() == "set()"
 
 
-def test_where_nothing_can_be_cached_code_is_compiled_all_the_same(monkeypatch):
-    from xmodal_core.units import compiled
-
-    def njit(**options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(compiled, "njit", njit)
-    assert compiled.compiled(lambda: 3)() == 3
-
-
 @pytest.mark.parametrize(
     ("setting", "rerun"),
     [
