@@ -308,7 +308,9 @@ def plot(table: Table, out: Path) -> None:
         columns, means, deviations = zip(*drawn, strict=True)
         heights, spread = [100 * mean for mean in means], [100 * deviation for deviation in deviations]
         if is_line:
-            axes.errorbar([numbers[c] for c in columns], heights, spread, marker="o", capsize=3, label=arm)
+            # Side by side, so that bars of arms at one number do not hide one another.
+            beside = 1.025 ** (place - (len(table.arms) - 1) / 2)
+            axes.errorbar([numbers[c] * beside for c in columns], heights, spread, marker="o", capsize=3, label=arm)
         else:
             width = 0.8 / len(table.arms)
             middle = [column + (place - (len(table.arms) - 1) / 2) * width for column in columns]
