@@ -198,6 +198,17 @@ class TestEveryDataset:
         with pytest.raises(InputError, match=r"unknown split 'of-hairs'.*known: "):
             open_dataset(name, example_root(name), {"split": "of-hairs"})
 
+    def test_its_label_options_leave_boxes_as_they_are_and_only_take_points_away(
+        self, name: str, dataset: Dataset, example_root: Root
+    ) -> None:
+        narrowed = open_dataset(name, example_root(name), dataset.label_options)
+        for frame, whole in zip(narrowed, dataset, strict=True):
+            assert {*map(tuple, frame.points.tolist())} <= {*map(tuple, whole.points.tolist())}
+            assert (frame.boxes is None) == (whole.boxes is None)
+            if frame.boxes is not None and whole.boxes is not None:
+                np.testing.assert_array_equal(frame.boxes.centre, whole.boxes.centre)
+            assert (len(frame) < len(whole)) == bool(dataset.label_options)
+
     def test_an_unknown_option_is_refused_with_the_known_ones(self, name: str, example_root: Root) -> None:
         with pytest.raises(InputError, match=r"no setting 'dataset\.colour'.*dataset\.split"):
             open_dataset(name, example_root(name), {"colour": 1})

@@ -35,9 +35,9 @@ class Dataset(ABC):
     layout: ClassVar[tuple[str, ...]]
     channels: ClassVar[tuple[str, ...]]
     sensor: ClassVar[Sensor]
-    labelled: ClassVar[Mapping[str, Any]] = {}
-    """Options of it under which its frames hold only what their boxes were looked for in: learning from labels begins
-    with these."""
+    label_options: ClassVar[Mapping[str, Any]] = {}
+    """Values of some of its options under which frames hold no points of where nobody labelled; fine-tuning takes them
+    unless told otherwise."""
 
     rig: RigConfig = RigConfig()
     """How wrong the calibration of the frames' cameras is made."""

@@ -64,7 +64,7 @@ class KittiObject(Dataset):
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity",)
     sensor: ClassVar[Sensor] = _kitti.SENSOR
-    labelled: ClassVar[Mapping[str, Any]] = {"in_view": True}
+    label_options: ClassVar[Mapping[str, Any]] = {"in_view": True}
 
     def __init__(self, root: Path, config: KittiObjectConfig) -> None:
         root = root.expanduser()

@@ -76,7 +76,7 @@ class KittiRaw(Dataset):
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity",)
     sensor: ClassVar[Sensor] = _kitti.SENSOR
-    labelled: ClassVar[Mapping[str, Any]] = {"in_view": True}
+    label_options: ClassVar[Mapping[str, Any]] = {"in_view": True}
 
     def __init__(self, root: Path, config: KittiRawConfig) -> None:
         if config.split != "all":

@@ -78,7 +78,7 @@ class KittiTracking(OfSequences["_Sequence"]):
     )
     channels: ClassVar[tuple[str, ...]] = ("intensity",)
     sensor: ClassVar[Sensor] = _kitti.SENSOR
-    labelled: ClassVar[Mapping[str, Any]] = {"in_view": True}
+    label_options: ClassVar[Mapping[str, Any]] = {"in_view": True}
 
     def __init__(self, root: Path, config: KittiTrackingConfig) -> None:
         if config.split not in FOLDERS:

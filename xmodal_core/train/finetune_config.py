@@ -136,7 +136,7 @@ def _validated(sections: Written, origin: Origin, gpu: bool | None) -> Finetunin
     kind = plugins.load(plugins.TASK, str(sections["task"].get("name") or DEFAULTS["task"]))
     pretrained = sections["init"].get("source") is not None
     _lay_under(sections, kind.defaults(dataset, pretrained=pretrained))
-    _lay_under(sections["dataset"], plugins.load(plugins.DATASET, dataset).labelled)
+    _lay_under(sections["dataset"], plugins.load(plugins.DATASET, dataset).label_options)
     suit_network(sections["network"], dataset, root, sections["train"].get("device", "auto"), gpu)
     return Finetuning(
         dataset=choose("dataset", sections, origin),
