@@ -200,8 +200,13 @@ class Segment:
     def _labels(self, values: Floats, time: int) -> Ints:
         with np.errstate(invalid="ignore"):  # a NaN becomes an absurd number
             label = values.astype(np.int64)
-        if len(label) and not 0 <= label.min() <= label.max() < len(SEGMENTATION):
-            raise DataError(f"{self.file('lidar_segmentation')} holds an unknown class at {time}", FETCH_AGAIN)
+        unknown = label[(label < 0) | (label >= len(SEGMENTATION))]
+        if len(unknown):
+            raise DataError(
+                f"{self.file('lidar_segmentation')} holds the unknown class {unknown[0]} at {time} ({len(unknown):,} "
+                f"points)",
+                FETCH_AGAIN,
+            )
         return label
 
     def _returns(self, time: int, lidar: int, image: Floats) -> Returns:
