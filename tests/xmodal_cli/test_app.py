@@ -14,7 +14,7 @@ from xmodal_cli import app as application
 from xmodal_cli.app import app, run
 from xmodal_core.errors import DataError, InputError, RunError, XmodalError
 
-HEAVY = {"torch", "numba", "scipy", "open3d", "plotly", "matplotlib", "dash", "sklearn", "lightning", "spconv"}
+HEAVY = {"torch", "numba", "scipy", "open3d", "plotly", "matplotlib", "dash", "sklearn", "lightning_fabric", "spconv"}
 
 
 def python(program: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +48,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_every_commands_help_answers_without_torch_installed() -> None:
     done = python(
         "import sys\n"
-        "for name in ('torch', 'spconv', 'lightning', 'timm', 'open3d'): sys.modules[name] = None\n"
+        "for name in ('torch', 'spconv', 'lightning_fabric', 'timm', 'open3d'): sys.modules[name] = None\n"
         "import typer\n"
         "from xmodal_cli.app import app, run\n"
         "def walk(command, path):\n"

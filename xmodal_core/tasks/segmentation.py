@@ -195,12 +195,17 @@ def _chosen(known: tuple[str, ...], wanted: tuple[str, ...], unless: Container[s
 
 
 def _labels_of_boxes(frame: Frame, number: Mapping[str, int]) -> Ints | None:
-    """(N,) the class of the smallest box around each point; None where ``frame`` is not labelled."""
+    """(N,) the class of the smallest box around each point, in none background, which teaches nothing where nobody drew
+    boxes (``no_label_zone``); None where ``frame`` is not labelled."""
     if frame.boxes is None:
         return None
     owner = FrameLabels.of(frame).object
     of_box = [number.get(frame.boxes.classes[kind], IGNORE) for kind in frame.boxes.label]
-    return np.array([*of_box, number[BACKGROUND]], dtype=np.int64)[owner]  # -1, in no box, is the last
+    labels = np.array([*of_box, number[BACKGROUND]], dtype=np.int64)[owner]  # -1, in no box, is the last
+    zone = frame.channels.get("no_label_zone")
+    if zone is not None:
+        labels[(owner < 0) & (zone > 0)] = IGNORE
+    return labels
 
 
 def for_file(frame: Frame, predicted: Ints) -> Ints:

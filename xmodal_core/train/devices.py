@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins import MixedPrecision, Precision
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
 
 from xmodal_core.errors import InputError, XmodalError
 from xmodal_core.train.config import EngineConfig, has_gpu

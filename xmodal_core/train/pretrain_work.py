@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from xmodal_core.train.checkpoint import Progress
 from xmodal_core.train.config import Pretraining

@@ -43,7 +43,7 @@ from xmodal_core.train.finetune_config import Finetuning, read_finetuning
 SETTINGS, FACTS, SUMMARY = "settings.yaml", "run.json", "summary.json"
 LOCK, OWNER = ".lock", ".pid"
 MADE_BY = "give --resume a folder made by 'xmodal pretrain' or 'xmodal finetune'"
-PACKAGES = ("xmodal", "torch", "spconv-cu120", "spconv-cu126", "lightning", "timm", "numpy", "scipy", "numba")
+PACKAGES = ("xmodal", "torch", "spconv-cu120", "spconv-cu126", "lightning-fabric", "timm", "numpy", "scipy", "numba")
 
 
 def create_run(folder: Path, experiment: Experiment, facts: Mapping[str, Any]) -> None:

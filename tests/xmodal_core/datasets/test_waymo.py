@@ -763,7 +763,7 @@ class TestDamage:
             ("lidar", "range_image_return1.shape", 6, [20, 60, 0], "for a shape of"),
             ("lidar_pose", "range_image_return1.shape", 1, [150, 64, 6], "for a range image of 150x64, not 64x150"),
             ("lidar_pose", "range_image_return1.values", 1, None, "nothing at"),
-            ("lidar_segmentation", "range_image_return1.values", 0, [0, 23] * 9600, f"unknown class 23 at {TIMES[0]} ("),
+            ("lidar_segmentation", "range_image_return1.values", 0, [0, 23] * 9600, f"unknown class 23 at {TIMES[0]}"),
             ("lidar_calibration", "extrinsic.transform", 0, [np.nan] * 16, "no list of 16 numbers"),
             ("lidar_calibration", "extrinsic.transform", 0, [0.5] * 16, "not rigid"),
             ("lidar_calibration", "beam_inclination.values", 4, [0.1] * 63, "lists 63 beams for a range image of 64"),

@@ -38,6 +38,21 @@ def test_of_boxes_those_of_chosen_classes_beside_background(example_root: Root) 
     assert (labels[~np.logical_or.reduce(list(inside.values()))] == 0).all()
 
 
+def test_where_nobody_drew_boxes_there_is_no_background_to_learn(example_root: Root) -> None:
+    frame = open_dataset("waymo", example_root("waymo")).frame(0)
+    assert frame.boxes is not None
+    labels = Segmentation.label(frame, (BACKGROUND, *frame.boxes.classes), SegmentationConfig(source="boxes"))
+    assert labels is not None
+    inside = np.zeros(len(frame), bool)
+    for number in range(len(frame.boxes)):
+        inside |= points_in_box(frame.points, frame.boxes, number)
+    zone = frame.channels["no_label_zone"] > 0
+    assert (zone & ~inside).any()
+    assert (labels[zone & ~inside] == IGNORE).all()
+    assert (labels[~zone & ~inside] == 0).all()
+    assert (labels[inside] > 0).all()
+
+
 def test_of_classes_of_points_the_chosen_ones_and_nothing_of_the_rest(example_root: Root) -> None:
     dataset = open_dataset("semantic_kitti", example_root("semantic_kitti"))
     config = SegmentationConfig(classes=("road", "car"))

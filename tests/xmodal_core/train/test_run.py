@@ -90,7 +90,7 @@ def test_two_processes_do_not_train_one_run(tmp_path):
 def test_what_a_run_is_known_by(monkeypatch):
     facts = json.loads(json.dumps(run.facts_of_machine(3)))
     assert facts["seed"] == 3
-    assert {"python", "torch", "numpy", "lightning"} <= set(facts["versions"])
+    assert {"python", "torch", "numpy", "lightning-fabric"} <= set(facts["versions"])
 
     def no_git(*_, **__):
         raise FileNotFoundError
