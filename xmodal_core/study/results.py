@@ -7,14 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from xmodal_core.errors import DataError
+from xmodal_core.errors import DataError, InputError
+from xmodal_core.files import whole_file
 from xmodal_core.study.grid import Point, Study, label
 from xmodal_core.study.jobs import Place
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
 RULES = ("task", "protocol", "split")
 """What has to be the same of all figures in a table."""
+BESIDE = 1.025
+"""How far an arm is drawn from the next one along a logarithmic axis, as a factor, so that neither hides the other."""
 
 
 @dataclass(frozen=True)
@@ -279,42 +285,41 @@ def _escaped(text: str) -> str:
 
 
 def plot(table: Table, out: Path) -> None:
-    """Draw the table into ``out`` (.png, .pdf, .svg): a line for each arm over the grid's numbers, or bars.
+    """Draw the table into ``out`` (.png, .pdf, .svg), as ``draw`` does.
 
     Raises:
         InputError: the file cannot be written, or its ending is unknown.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    picture = draw(table)
+    if out.suffix.lstrip(".") not in FigureCanvasAgg(picture).get_supported_filetypes():
+        raise InputError(f"cannot draw into {out}: unknown ending", "give a .png, .pdf or .svg")
+    with whole_file(out) as file:
+        picture.savefig(file, dpi=150)
+
+
+def draw(table: Table) -> Picture:
+    """A line for each arm over the grid's numbers, its bars of deviation beside those of others; where the grid is not
+    of one number, a bar for each arm at each point."""
     from matplotlib.figure import Figure as Picture
 
-    from xmodal_core.errors import InputError
-    from xmodal_core.files import whole_file
-
     picture = Picture(figsize=(7, 4.5), layout="constrained")
-    canvas = FigureCanvasAgg(picture)
-    if out.suffix.lstrip(".") not in canvas.get_supported_filetypes():
-        raise InputError(f"cannot draw into {out}: unknown ending", "give a .png, .pdf or .svg")
     axes = picture.subplots()
     numbers = [point[0][1] for point in table.points if len(point) == 1]
     is_line = len(numbers) == len(table.points) > 1 and all(isinstance(number, int | float) for number in numbers)
     for place, arm in enumerate(table.arms):
-        drawn = [
-            (column, figure.mean, figure.deviation or 0.0)
-            for column in range(len(table.points))
-            if (figure := table.figures.get((arm, column))) is not None and figure.mean is not None
-        ]
+        drawn = _drawn(table, arm)
         if not drawn:
             continue
-        columns, means, deviations = zip(*drawn, strict=True)
-        heights, spread = [100 * mean for mean in means], [100 * deviation for deviation in deviations]
+        columns, heights, spread = zip(*drawn, strict=True)
+        aside = place - (len(table.arms) - 1) / 2
         if is_line:
-            # Side by side, so that bars of arms at one number do not hide one another.
-            beside = 1.025 ** (place - (len(table.arms) - 1) / 2)
-            axes.errorbar([numbers[c] * beside for c in columns], heights, spread, marker="o", capsize=3, label=arm)
+            places = [numbers[column] * BESIDE**aside for column in columns]
+            axes.errorbar(places, heights, spread, marker="o", capsize=3, label=arm)
         else:
             width = 0.8 / len(table.arms)
-            middle = [column + (place - (len(table.arms) - 1) / 2) * width for column in columns]
-            axes.bar(middle, heights, width, yerr=spread, capsize=3, label=arm)
+            axes.bar([column + aside * width for column in columns], heights, width, yerr=spread, capsize=3, label=arm)
     if is_line:
         axes.set_xscale("log")
         axes.set_xticks(numbers, [str(number) for number in numbers], minor=False)
@@ -326,5 +331,13 @@ def plot(table: Table, out: Path) -> None:
     axes.set_title(table.title, fontsize="medium")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize="small")
-    with whole_file(out) as file:
-        picture.savefig(file, dpi=150)
+    return picture
+
+
+def _drawn(table: Table, arm: str) -> list[tuple[int, float, float]]:
+    """Number of the point, mean and deviation in % where ``arm`` has any."""
+    return [
+        (column, 100 * figure.mean, 100 * (figure.deviation or 0.0))
+        for column in range(len(table.points))
+        if (figure := table.figures.get((arm, column))) is not None and figure.mean is not None
+    ]

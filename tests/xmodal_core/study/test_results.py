@@ -13,7 +13,7 @@ from xmodal_core.config import validate
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.study.grid import Study, StudyConfig
 from xmodal_core.study.jobs import RESULT, Place
-from xmodal_core.study.results import Figure, kind_of_rule, plot, tabulate, to_latex
+from xmodal_core.study.results import Figure, draw, kind_of_rule, plot, tabulate, to_latex
 
 SCORES = {("scratch", 1): [0.1, 0.12, 0.11], ("scratch", 5): [0.4, 0.5, 0.45]}
 SCORES |= {("units", 1): [0.2, 0.22, 0.21], ("units", 5): [0.41, 0.52, 0.46]}
@@ -154,6 +154,19 @@ def test_it_is_drawn(ending, tmp_path):
     assert out.stat().st_size > 5000
     with pytest.raises(InputError, match="unknown ending"):
         plot(tabulate(STUDY, tmp_path), tmp_path / "table.docx")
+
+
+def test_arms_are_drawn_side_by_side_at_their_means(tmp_path):
+    fill(tmp_path)
+    (axes,) = draw(tabulate(STUDY, tmp_path)).axes
+    lines = {of.get_label(): of.lines[0].get_xydata() for of in axes.containers}
+    assert list(lines) == ["scratch", "units"]
+    for column, frames in enumerate((1, 5)):
+        left, right = (lines[arm][column, 0] for arm in ("scratch", "units"))
+        assert left < frames < right
+        assert right / left < 1.1
+        for arm in lines:
+            assert lines[arm][column, 1] == pytest.approx(100 * mean(SCORES[arm, frames]))
 
 
 def test_differences_are_of_seeds_that_both_have():
