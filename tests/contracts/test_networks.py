@@ -141,6 +141,18 @@ class TestEveryNetwork:
         found.square().mean().backward()
         assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
 
+    @torch.no_grad()
+    def test_the_birds_eye_map_alone_is_the_one_that_points_are_read_from(self, network: PointNetwork) -> None:
+        batch, grid = together(cloud(0), EMPTY, cloud(1)), network.bev_grid
+        bev = network(*batch).bev
+        assert (bev is None) == (grid is None)
+        if grid is None or bev is None:
+            with pytest.raises(AssertionError, match="has no bird's-eye map"):
+                network.to_bev(*batch)
+            return
+        assert bev.shape == (3, grid.width, grid.ny, grid.nx)
+        assert torch.equal(network.to_bev(*batch), bev)
+
     def test_gradients_reach_every_parameter(self, network: PointNetwork) -> None:
         network.train()
         found = network(*together(cloud(1))).features

@@ -13,7 +13,7 @@ from xmodal_core.config import setting
 from xmodal_core.points import _bev_compiled as loops
 from xmodal_core.points._neighbours import COMPILED
 from xmodal_core.points._stages import DENSE, READ, stage
-from xmodal_core.points.base import BevGrid, NetworkSettings, PointNetwork
+from xmodal_core.points.base import BevGrid, NetworkSettings, PointFeatures, PointNetwork
 
 NORM_EPS = 1e-3
 """Added to the variance by every batch norm of this family of networks."""
@@ -87,7 +87,7 @@ class BevSettings(NetworkSettings):
 class BevNetwork(PointNetwork):
     """A network whose point features are read from a bird's-eye map.
 
-    A plugin calls ``add_map`` once and, in its ``forward``, ``to_map`` and ``read``.
+    A plugin calls ``add_map`` once, and writes ``canvas``.
     """
 
     config: BevSettings
@@ -104,6 +104,24 @@ class BevNetwork(PointNetwork):
         self.width = sum(config.up_features)
         nx, ny = (side // config.map_stride for side in config.cells)
         self.bev_grid = BevGrid(config.range[:2], config.cell * config.map_stride, nx, ny, self.width)
+
+    @abstractmethod
+    def canvas(self, points: Tensor, channels: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,F,rows,columns) what the 2D part is given, and (N,) bool whether a point is in range; see ``forward``.
+
+        Feature after feature in memory: convolutions keep the order that they are given, and cell after cell a CPU goes
+        backwards through them in more than twice the time.
+        """
+
+    def forward(self, points: Tensor, channels: Tensor, offsets: Tensor) -> PointFeatures:
+        canvas, inside = self.canvas(points, channels, offsets)
+        bev = self.to_map(canvas)
+        return PointFeatures(self.read(bev, points, inside, offsets), bev)
+
+    def to_bev(self, points: Tensor, channels: Tensor, offsets: Tensor) -> Tensor:
+        """See ``PointNetwork``; without reading the map at the points."""
+        bev: Tensor = self.to_map(self.canvas(points, channels, offsets)[0])
+        return bev
 
     @stage(DENSE)
     def to_map(self, canvas: Tensor) -> Tensor:

@@ -114,6 +114,15 @@ class PointNetwork(nn.Module, ABC):
             InputError: the shapes do not fit each other or ``config.channels``.
         """
 
+    def to_bev(self, points: Tensor, channels: Tensor, offsets: Tensor) -> Tensor:
+        """(B,C,ny,nx) the bird's-eye map alone, of networks with a ``bev_grid``; detectors need no more.
+
+        Arguments and errors are those of ``forward``.
+        """
+        bev = self(points, channels, offsets).bev
+        assert isinstance(bev, Tensor), f"{type(self).__name__} has no bird's-eye map"
+        return bev
+
     def scaled_channels(self, points: Tensor, channels: Tensor, offsets: Tensor) -> Tensor:
         """``channels`` (N,C) with intensity scaled as ``config`` says, after the shapes of all three were checked.
 

@@ -13,7 +13,6 @@ from xmodal_core.points._bev import NORM_EPS, BevNetwork, BevSettings
 from xmodal_core.points._cells import Cells, find_cells, on_grid
 from xmodal_core.points._norm import BatchNorm
 from xmodal_core.points._stages import LAYERS, VOXELISE, stage
-from xmodal_core.points.base import PointFeatures
 
 _FULL: dict[str, Any] = {
     "centre_offsets": "xyz",
@@ -179,13 +178,13 @@ class Pillars(BevNetwork):
             width = out
         self.add_map(width)
 
-    def forward(self, points: Tensor, channels: Tensor, offsets: Tensor) -> PointFeatures:
+    def canvas(self, points: Tensor, channels: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``BevNetwork``: the features of pillars at their places."""
         channels = self.scaled_channels(points, channels, offsets)
         cells, inside = self._cells(points, offsets)
         own = self._point_inputs(points, channels, cells)
         pillars = self._dynamic(own, cells) if self.config.points_per_pillar is None else self._hard(own, cells)
-        bev = self.to_map(self._scatter(pillars, cells, len(offsets) - 1))
-        return PointFeatures(self.read(bev, points, inside, offsets), bev)
+        return self._scatter(pillars, cells, len(offsets) - 1), inside
 
     def _cells(self, points: Tensor, offsets: Tensor) -> tuple[Cells, Tensor]:
         """The pillars that hold points, and (N,) whether a point is in range."""
@@ -240,8 +239,6 @@ class Pillars(BevNetwork):
     @stage(VOXELISE)
     def _scatter(self, pillars: Tensor, cells: Cells, frames: int) -> Tensor:
         """(B,F,ny,nx) with the pillars at their places and zeros elsewhere."""
-        # One feature's map after the other in memory: convolutions keep the order that they are given, and pillar after
-        # pillar a CPU goes backwards through them in more than twice the time.
         nx, ny = self.config.cells
         frame, x, y, _ = cells.index.long().unbind(1)
         canvas = pillars.new_zeros(frames, pillars.shape[1], ny, nx)

@@ -14,7 +14,6 @@ from xmodal_core.points._cells import Cells, find_cells, on_grid
 from xmodal_core.points._norm import BatchNorm
 from xmodal_core.points._sparse import Voxels, fit_to_device, spconv, split_frames, supported_precision
 from xmodal_core.points._stages import VOXELISE, stage
-from xmodal_core.points.base import PointFeatures
 
 _FULL: dict[str, Any] = {
     "stem": 16,
@@ -209,7 +208,8 @@ class VoxelNetwork(BevNetwork):
         self.flatten = _Convolution(flatten, config.flattened, momentum)
         self.add_map(config.flattened * config.depth)
 
-    def forward(self, points: Tensor, channels: Tensor, offsets: Tensor) -> PointFeatures:
+    def canvas(self, points: Tensor, channels: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``BevNetwork``: the voxels of the encoder's last level, those above one another side by side."""
         channels = self.scaled_channels(points, channels, offsets)
         nx, ny, nz = self.config.grid
         size = self.config.voxel_size
@@ -218,9 +218,7 @@ class VoxelNetwork(BevNetwork):
         cells = find_cells(place.flip(1), inside, offsets, (nz, ny, nx)).limited(self.config.points_per_voxel, most)
         fit_to_device(self, points.device)
         with supported_precision(points.device):
-            canvas = self._encode(self._means(points, channels, cells), cells, len(offsets) - 1)
-        bev = self.to_map(canvas)
-        return PointFeatures(self.read(bev, points, inside, offsets), bev)
+            return self._encode(self._means(points, channels, cells), cells, len(offsets) - 1), inside
 
     @stage(VOXELISE)
     def _means(self, points: Tensor, channels: Tensor, cells: Cells) -> Tensor:
@@ -238,11 +236,9 @@ class VoxelNetwork(BevNetwork):
             voxels = blocks(self.down[level - 1](voxels) if level else voxels)
         voxels = self.flatten(voxels)
         frame, z, y, x = (voxels.index + corner // self.config.stride).long().unbind(1)
-        canvas = voxels.features.new_zeros(frames * ny * nx * self.config.depth, self.config.flattened)
-        place = ((frame * ny + y) * nx + x) * self.config.depth + z
-        canvas = canvas.index_copy(0, place, voxels.features)
-        canvas = canvas.view(frames, ny, nx, self.config.depth, self.config.flattened)
-        stacked: Tensor = canvas.permute(0, 4, 3, 1, 2).flatten(1, 2)
+        canvas = voxels.features.new_zeros(frames, self.config.flattened, self.config.depth, ny, nx)
+        canvas[frame, :, z, y, x] = voxels.features
+        stacked: Tensor = canvas.flatten(1, 2)
         return stacked
 
     def _box(self, index: Tensor) -> tuple[Tensor, tuple[int, int, int], Tensor]:

@@ -244,9 +244,18 @@ class Task(nn.Module, ABC):
 
     def trunk(self, batch: LabelledBatch) -> PointFeatures:
         """What the network makes of ``batch``; without a graph where it is frozen."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+        with self._learning():
             features: PointFeatures = self.network(batch.points, batch.channels, batch.offsets)
         return features
+
+    def bev(self, batch: LabelledBatch) -> Tensor:
+        """(B,C,ny,nx) the same of a network with a bird's-eye map, the map alone."""
+        with self._learning():
+            return self.network.to_bev(batch.points, batch.channels, batch.offsets)
+
+    def _learning(self) -> torch.set_grad_enabled:
+        """Within it, a graph is kept for the network's weights, unless they are frozen."""
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen)
 
     def trained_state(self) -> dict[str, Tensor]:
         """All tensors, trunk and head."""

@@ -183,9 +183,7 @@ class Detection(Task):
 
     def _maps(self, batch: LabelledBatch) -> list[dict[str, Tensor]]:
         """What each group's head makes of the map: ``heat``, as logits, and the parts of boxes."""
-        bev = self.trunk(batch).bev
-        assert bev is not None  # of a network with a grid
-        shared = self.shared(bev)
+        shared = self.shared(self.bev(batch))
         return [{name: layers(shared) for name, layers in head.items()} for head in self.heads]  # type: ignore[operator]
 
     def _of(self, objects: Objects, group: Group) -> Objects:
