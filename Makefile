@@ -18,10 +18,9 @@ test: install $(VENV)/.browser lint
 results: export XMODAL_ROOT_SAMPLE := build/drive
 results: install
 	$(BIN)/xmodal data sample --scenes 12 --frames 20 --out build/drive
-	for study in segmentation_cpu detection_cpu; do $(BIN)/xmodal study run $$study --jobs 2 && \
-	$(BIN)/xmodal study report $$study --into docs/results.md || exit 1; done
-	if [ -n "$$XMODAL_ROOT_KITTI_RAW" ]; then $(BIN)/xmodal study run kitti_cpu --jobs 2 && \
-	$(BIN)/xmodal study report kitti_cpu --into docs/results.md; fi
+	for study in segmentation_cpu ablation_segmentation_cpu detection_cpu ablation_detection_cpu \
+	$${XMODAL_ROOT_KITTI_RAW:+kitti_cpu}; do $(BIN)/xmodal study run $$study --jobs 2 --out build/studies && \
+	$(BIN)/xmodal study report $$study --out build/studies --into docs/results.md || exit 1; done
 
 lint: install
 	$(BIN)/ruff format --check .
