@@ -15,6 +15,7 @@ from xmodal_core.study.grid import Point, Study, label
 from xmodal_core.study.jobs import Place
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Picture
 
 RULES = ("task", "protocol", "split")
@@ -300,38 +301,55 @@ def plot(table: Table, out: Path) -> None:
 
 
 def draw(table: Table) -> Picture:
-    """A line for each arm over the grid's numbers, its bars of deviation beside those of others; where the grid is not
-    of one number, a bar for each arm at each point."""
+    """A line for each arm over the grid's numbers; where the grid is not of one number, a bar for each arm at each
+    point; where it is a single point, a bar above each arm's name."""
     from matplotlib.figure import Figure as Picture
 
     picture = Picture(figsize=(7, 4.5), layout="constrained")
     axes = picture.subplots()
     numbers = [point[0][1] for point in table.points if len(point) == 1]
-    is_line = len(numbers) == len(table.points) > 1 and all(isinstance(number, int | float) for number in numbers)
-    for place, arm in enumerate(table.arms):
-        drawn = _drawn(table, arm)
-        if not drawn:
-            continue
-        columns, heights, spread = zip(*drawn, strict=True)
-        aside = place - (len(table.arms) - 1) / 2
-        if is_line:
-            places = [numbers[column] * BESIDE**aside for column in columns]
-            axes.errorbar(places, heights, spread, marker="o", capsize=3, label=arm)
-        else:
-            width = 0.8 / len(table.arms)
-            axes.bar([column + aside * width for column in columns], heights, width, yerr=spread, capsize=3, label=arm)
-    if is_line:
-        axes.set_xscale("log")
-        axes.set_xticks(numbers, [str(number) for number in numbers], minor=False)
-        axes.minorticks_off()
-        axes.set_xlabel(table.points[0][0][0])
+    if len(numbers) == len(table.points) > 1 and all(isinstance(number, int | float) for number in numbers):
+        _draw_lines(axes, table, numbers)
     else:
-        axes.set_xticks(range(len(table.points)), [label(point) for point in table.points])
+        _draw_bars(axes, table)
+    if len(table.points) > 1:
+        picture.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     axes.set_ylabel(f"{table.metric} (%), {table.rules['protocol']}")
     axes.set_title(table.title, fontsize="medium")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.set_axisbelow(True)
     return picture
+
+
+def _draw_lines(axes: Axes, table: Table, numbers: Sequence[float]) -> None:
+    for place, arm in enumerate(table.arms):
+        if drawn := _drawn(table, arm):
+            columns, heights, spread = zip(*drawn, strict=True)
+            places = [numbers[column] * BESIDE ** _aside(table, place) for column in columns]
+            axes.errorbar(places, heights, spread, marker="o", capsize=3, label=arm)
+    axes.set_xscale("log")
+    axes.set_xticks(numbers, [str(number) for number in numbers], minor=False)
+    axes.minorticks_off()
+    axes.set_xlabel(table.points[0][0][0])
+
+
+def _draw_bars(axes: Axes, table: Table) -> None:
+    width = 0.8 / len(table.arms)
+    for place, arm in enumerate(table.arms):
+        if drawn := _drawn(table, arm):
+            columns, heights, spread = zip(*drawn, strict=True)
+            middle = [column + _aside(table, place) * width for column in columns]
+            axes.bar(middle, heights, 0.9 * width, yerr=spread, capsize=3, label=arm)
+    if len(table.points) == 1:
+        axes.set_xticks([_aside(table, place) * width for place in range(len(table.arms))], table.arms)
+        axes.set_xlabel(label(table.points[0]))
+    else:
+        axes.set_xticks(range(len(table.points)), [label(point) for point in table.points])
+
+
+def _aside(table: Table, place: int) -> float:
+    """How many places beside the middle of all arms one of them is drawn."""
+    return place - (len(table.arms) - 1) / 2
 
 
 def _drawn(table: Table, arm: str) -> list[tuple[int, float, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -167,6 +168,20 @@ def test_arms_are_drawn_side_by_side_at_their_means(tmp_path):
         assert right / left < 1.1
         for arm in lines:
             assert lines[arm][column, 1] == pytest.approx(100 * mean(SCORES[arm, frames]))
+
+
+def test_of_a_single_point_each_arm_has_its_name_below_its_bar(tmp_path):
+    fill(tmp_path)
+    whole = tabulate(STUDY, tmp_path)
+    figures = {(arm, 0): figure for (arm, column), figure in whole.figures.items() if column == 1}
+    (axes,) = draw(replace(whole, points=whole.points[1:], figures=figures)).axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["scratch", "units"]
+    assert axes.get_xlabel() == "frames 5"
+    bars = [of for of in axes.patches if of.get_height()]
+    assert [of.get_x() + of.get_width() / 2 for of in bars] == pytest.approx(list(axes.get_xticks()))
+    assert [of.get_height() for of in bars] == pytest.approx(
+        [100 * mean(SCORES[arm, 5]) for arm in ("scratch", "units")]
+    )
 
 
 def test_differences_are_of_seeds_that_both_have():
