@@ -302,22 +302,27 @@ def plot(table: Table, out: Path) -> None:
 
 def draw(table: Table) -> Picture:
     """A line for each arm over the grid's numbers; where the grid is not of one number, a bar for each arm at each
-    point; where it is a single point, a bar above each arm's name."""
+    point; where it is a single point, a bar beside each arm's name."""
     from matplotlib.figure import Figure as Picture
 
     picture = Picture(figsize=(7, 4.5), layout="constrained")
     axes = picture.subplots()
+    axes.set_axisbelow(True)
+    axes.set_title(table.title, fontsize="medium")
+    measure = f"{table.metric} (%), {table.rules['protocol']}"
+    if len(table.points) == 1:
+        _draw_names(axes, table)
+        axes.set_xlabel(f"{measure}; {label(table.points[0])}")
+        axes.grid(axis="x", alpha=0.3)
+        return picture
     numbers = [point[0][1] for point in table.points if len(point) == 1]
-    if len(numbers) == len(table.points) > 1 and all(isinstance(number, int | float) for number in numbers):
+    if len(numbers) == len(table.points) and all(isinstance(number, int | float) for number in numbers):
         _draw_lines(axes, table, numbers)
     else:
         _draw_bars(axes, table)
-    if len(table.points) > 1:
-        picture.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
-    axes.set_ylabel(f"{table.metric} (%), {table.rules['protocol']}")
-    axes.set_title(table.title, fontsize="medium")
+    picture.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    axes.set_ylabel(measure)
     axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
     return picture
 
 
@@ -340,11 +345,15 @@ def _draw_bars(axes: Axes, table: Table) -> None:
             columns, heights, spread = zip(*drawn, strict=True)
             middle = [column + _aside(table, place) * width for column in columns]
             axes.bar(middle, heights, 0.9 * width, yerr=spread, capsize=3, label=arm)
-    if len(table.points) == 1:
-        axes.set_xticks([_aside(table, place) * width for place in range(len(table.arms))], table.arms)
-        axes.set_xlabel(label(table.points[0]))
-    else:
-        axes.set_xticks(range(len(table.points)), [label(point) for point in table.points])
+    axes.set_xticks(range(len(table.points)), [label(point) for point in table.points])
+
+
+def _draw_names(axes: Axes, table: Table) -> None:
+    for place, arm in enumerate(table.arms):
+        for _, length, spread in _drawn(table, arm):
+            axes.barh(place, length, 0.7, xerr=spread, capsize=3)
+    axes.set_yticks(range(len(table.arms)), table.arms)
+    axes.invert_yaxis()
 
 
 def _aside(table: Table, place: int) -> float:

@@ -170,18 +170,16 @@ def test_arms_are_drawn_side_by_side_at_their_means(tmp_path):
             assert lines[arm][column, 1] == pytest.approx(100 * mean(SCORES[arm, frames]))
 
 
-def test_of_a_single_point_each_arm_has_its_name_below_its_bar(tmp_path):
+def test_of_a_single_point_each_arm_has_its_name_beside_its_bar(tmp_path):
     fill(tmp_path)
     whole = tabulate(STUDY, tmp_path)
     figures = {(arm, 0): figure for (arm, column), figure in whole.figures.items() if column == 1}
     (axes,) = draw(replace(whole, points=whole.points[1:], figures=figures)).axes
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["scratch", "units"]
-    assert axes.get_xlabel() == "frames 5"
-    bars = [of for of in axes.patches if of.get_height()]
-    assert [of.get_x() + of.get_width() / 2 for of in bars] == pytest.approx(list(axes.get_xticks()))
-    assert [of.get_height() for of in bars] == pytest.approx(
-        [100 * mean(SCORES[arm, 5]) for arm in ("scratch", "units")]
-    )
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["scratch", "units"]
+    assert axes.get_xlabel().endswith("; frames 5")
+    assert [bar.get_y() + bar.get_height() / 2 for bar in axes.patches] == pytest.approx(list(axes.get_yticks()))
+    lengths = [100 * mean(SCORES[arm, 5]) for arm in ("scratch", "units")]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(lengths)
 
 
 def test_differences_are_of_seeds_that_both_have():
