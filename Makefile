@@ -13,7 +13,7 @@ demo: install
 test: install $(VENV)/.browser lint
 	$(BIN)/python -m pytest
 
-# docs/results.md anew: runs what is missing of its studies (about three hours on two cores), then writes their tables.
+# docs/results.md anew: runs what is missing of its studies (two to three hours on two cores), then writes their tables.
 # Folders of real data by XMODAL_ROOT_KITTI_RAW and XMODAL_ROOT_KITTI_OBJECT; what is known of a study stays without them.
 results: export XMODAL_ROOT_SAMPLE := build/drive
 results: install
