@@ -117,7 +117,7 @@ class PointNetwork(nn.Module, ABC):
     def to_bev(self, points: Tensor, channels: Tensor, offsets: Tensor) -> Tensor:
         """(B,C,ny,nx) the bird's-eye map alone, of networks with a ``bev_grid``; detectors need no more.
 
-        Arguments and errors are those of ``forward``.
+        Arguments and errors are those of ``forward``; asking a network without one fails an assertion.
         """
         bev = self(points, channels, offsets).bev
         assert isinstance(bev, Tensor), f"{type(self).__name__} has no bird's-eye map"

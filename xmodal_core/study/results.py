@@ -308,7 +308,7 @@ def draw(table: Table) -> Picture:
     picture = Picture(figsize=(7, 4.5), layout="constrained")
     axes = picture.subplots()
     axes.set_axisbelow(True)
-    axes.set_title(table.title, fontsize="medium")
+    picture.suptitle(table.title, fontsize="medium", wrap=True)  # over the whole picture: titles are long
     measure = f"{table.metric} (%), {table.rules['protocol']}"
     if len(table.points) == 1:
         _draw_names(axes, table)

@@ -170,6 +170,17 @@ def test_arms_are_drawn_side_by_side_at_their_means(tmp_path):
             assert lines[arm][column, 1] == pytest.approx(100 * mean(SCORES[arm, frames]))
 
 
+def test_a_long_title_lies_within_the_picture(tmp_path):
+    fill(tmp_path)
+    whole = tabulate(STUDY, tmp_path)
+    picture = draw(replace(whole, title=f"{whole.title}, " * 12))
+    picture.draw_without_rendering()
+    (title,) = (text for text in picture.texts if text.get_text().startswith(whole.title))
+    box, paper = title.get_window_extent(), picture.bbox
+    assert paper.x0 <= box.x0 < box.x1 <= paper.x1
+    assert paper.y0 <= box.y0 < box.y1 <= paper.y1
+
+
 def test_of_a_single_point_each_arm_has_its_name_beside_its_bar(tmp_path):
     fill(tmp_path)
     whole = tabulate(STUDY, tmp_path)
