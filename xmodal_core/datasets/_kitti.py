@@ -23,7 +23,7 @@ SENSOR = Sensor("HDL-64E", beams=64, forward=(1.0, 0.0), height=1.73, intensity_
 """Roof mount 1.73 m above the ground (IJRR 2013, figure 3)."""
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
-"""In the order of the object development kit; DontCare regions have no box in space and are left out."""
+"""In the order of the object development kit, without DontCare, whose regions have no box in space."""
 
 IN_VIEW = "only the points that one of the cameras sees; what lies beside and behind them has no boxes"
 """What the readers' option ``in_view`` is."""

@@ -112,7 +112,7 @@ def label_lines(time: float) -> Iterator[str]:
         rotation_y = float(np.arctan2(-in_camera[2, 0], in_camera[0, 0]))
         numbers = (height, width, length, *bottom, rotation_y)
         yield f"{kind} 0.00 0 0.00 0.00 0.00 50.00 50.00 " + " ".join(f"{value:.6f}" for value in numbers)
-    yield "DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000 -1000 -10"
+    yield "DontCare -1 -1 -10 252.89 49.71 295.61 70.13 -1 -1 -1 -1000 -1000 -1000 -10"
 
 
 def _tracklets(count: int) -> Iterator[str]:

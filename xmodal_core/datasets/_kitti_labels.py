@@ -11,7 +11,7 @@ from xmodal_core import geometry
 from xmodal_core.datasets import _kitti
 from xmodal_core.datasets._files import FETCH_AGAIN, plausible
 from xmodal_core.errors import DataError
-from xmodal_core.types import Boxes, Doubles
+from xmodal_core.types import Bools, Boxes, Doubles, Floats
 
 EASY, MODERATE, HARD, HARDER = 1, 2, 3, 4
 """Levels of difficulty of the object benchmark; ``HARDER`` boxes count at none."""
@@ -32,16 +32,27 @@ class Label(NamedTuple):
     difficulty: int
 
 
-def parse_label(words: Sequence[str], place: str) -> Label | None:
-    """The label of a line's ``words``, the class first; None for an empty line and a DontCare region.
+class DontCare(NamedTuple):
+    """A region of the left colour picture, edges in pixels, that shows objects which are not labelled."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def parse_label(words: Sequence[str], place: str) -> Label | DontCare | None:
+    """What a line's ``words`` say, the class first; None for an empty line.
 
     Raises:
         DataError: they are no label; the message names ``place``.
     """
-    if not words or words[0] == "DontCare":
+    if not words:
         return None
     try:
-        cut_off, occluded, _, _, top, _, bottom = [float(word) for word in words[1:8]]
+        cut_off, occluded, _, left, top, right, bottom = [float(word) for word in words[1:8]]
+        if words[0] == "DontCare":
+            return DontCare(left, top, right, bottom)
         height, width, length, x, y, z, rotation_y = values = [float(word) for word in words[8:15]]
     except ValueError:
         raise DataError(f"{place} is no label of 15 values", FETCH_AGAIN) from None
@@ -87,6 +98,26 @@ def boxes_of_labels(
         velocity=np.full((len(labels), 2), np.nan, dtype=np.float32),
         difficulty=np.array([label.difficulty for label in labels], dtype=np.int64) if graded else None,
     )
+
+
+def no_label_zone(
+    points: Floats, regions: Sequence[DontCare], projection: Doubles, lidar_to_rectified: Doubles
+) -> Bools:
+    """(N,) whether the left colour picture shows each of ``points`` (N,3), of the LiDAR's frame, in one of ``regions``.
+
+    Args:
+        projection: (3,4) from rectified coordinates to that picture; ``lidar_to_rectified``: (4,4).
+    """
+    zone = np.zeros(len(points), dtype=np.bool_)
+    if not regions:
+        return zone
+    intrinsics, lidar_to_camera = _kitti.rectified_camera(projection, lidar_to_rectified)
+    u, v, depth = intrinsics.astype(np.float32) @ geometry.transform_points(lidar_to_camera, points).T
+    front = depth > 0
+    u, v = (np.divide(along, depth, out=np.full_like(depth, np.nan), where=front) for along in (u, v))
+    for region in regions:
+        zone |= (u >= region.left) & (u <= region.right) & (v >= region.top) & (v <= region.bottom)
+    return zone
 
 
 def _yaw(rotation_y: float, rectified_to_lidar: Doubles) -> float:

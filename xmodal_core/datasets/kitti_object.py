@@ -18,10 +18,10 @@ from xmodal_core.config import Settings, setting
 from xmodal_core.datasets import _kitti
 from xmodal_core.datasets._files import image_size, read_image, read_text
 from xmodal_core.datasets._kitti_example import object_example as example
-from xmodal_core.datasets._kitti_labels import Label, boxes_of_labels, parse_label
+from xmodal_core.datasets._kitti_labels import DontCare, Label, boxes_of_labels, no_label_zone, parse_label
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError
-from xmodal_core.types import Boxes, Camera, Doubles, Frame, Sensor
+from xmodal_core.types import Camera, Doubles, Frame, Sensor
 
 __all__ = ["KittiObject", "KittiObjectConfig", "example"]
 
@@ -51,7 +51,8 @@ class KittiObject(Dataset):
 
     The scenes are unrelated: each is a scene of its own, with timestamp 0 and no pose. Points that are not finite are
     dropped. Velocity is unknown (NaN), track too (-1). Boxes' difficulty is 1 (easy), 2 (moderate), 3 (hard) or 4, what
-    the benchmark counts at no level.
+    the benchmark counts at no level. The channel ``no_label_zone`` is 1 in what the left colour picture shows in a
+    DontCare region: there are objects that are not labelled.
     """
 
     Config: ClassVar[type[Settings]] = KittiObjectConfig
@@ -62,7 +63,7 @@ class KittiObject(Dataset):
         "training/label_2/*.txt   labels, optional",
         "ImageSets/*.txt          splits as lists of frame names, optional",
     )
-    channels: ClassVar[tuple[str, ...]] = ("intensity",)
+    channels: ClassVar[tuple[str, ...]] = ("intensity", "no_label_zone")
     sensor: ClassVar[Sensor] = _kitti.SENSOR
     label_options: ClassVar[Mapping[str, Any]] = {"in_view": True}
 
@@ -99,7 +100,7 @@ class KittiObject(Dataset):
         left_out = len(known.difference(file.stem for file in (self._folder / "velodyne").glob("*.bin")))
         notes = [f"{left_out:,} of {len(known):,} frames with a calibration have no sweep and are left out"]
         unlabelled = f"{self._folder.name}/label_2 is not there, so frames have no boxes"
-        return (*(notes if left_out else ()), *(() if (self._folder / "label_2").is_dir() else (unlabelled,)))
+        return (*(notes if left_out else ()), *(() if self._is_labelled else (unlabelled,)))
 
     def calibration(self, index: int) -> Calibration:
         """That of frame ``index``.
@@ -122,19 +123,23 @@ class KittiObject(Dataset):
         file = self._folder / "calib" / f"{name}.txt"
         values = _kitti.read_calibration(file)
         lidar_to_rectified = _lidar_to_rectified(values, file)
+        labels, regions = self._labels(name)
+        zone = no_label_zone(points, regions, _kitti.projection(values, "P2", file), lidar_to_rectified)
         frame = Frame(
             name=name,
             scene=name,
             timestamp=0.0,
             points=points,
-            channels=channels,
+            channels=channels | {"no_label_zone": zone.astype(np.float32)},
             stored=stored,
             sensor=self.sensor,
             cameras=tuple(
                 self._camera(camera, name, _kitti.projection(values, CAMERAS[camera], file), lidar_to_rectified)
                 for camera in self._wanted
             ),
-            boxes=self._boxes(name, lidar_to_rectified),
+            boxes=boxes_of_labels(labels, [-1] * len(labels), lidar_to_rectified, graded=True)
+            if self._is_labelled
+            else None,
         )
         return _kitti.only_in_view(frame) if self._in_view else frame
 
@@ -145,20 +150,21 @@ class KittiObject(Dataset):
         read = partial(read_image, picture, width, height)
         return Camera(camera, width, height, intrinsics, lidar_to_camera, read)
 
-    def _boxes(self, name: str, lidar_to_rectified: Doubles) -> Boxes | None:
-        folder = self._folder / "label_2"
-        if not folder.is_dir():
-            return None
-        labels = _read_labels(folder / f"{name}.txt")
-        return boxes_of_labels(labels, [-1] * len(labels), lidar_to_rectified, graded=True)
+    @property
+    def _is_labelled(self) -> bool:
+        return (self._folder / "label_2").is_dir()
+
+    def _labels(self, name: str) -> tuple[list[Label], list[DontCare]]:
+        """Labels and DontCare regions of a scene; none where the folder has none."""
+        return _read_labels(self._folder / "label_2" / f"{name}.txt") if self._is_labelled else ([], [])
 
 
-def _read_labels(file: Path) -> list[Label]:
+def _read_labels(file: Path) -> tuple[list[Label], list[DontCare]]:
     if file.is_file() and not file.stat().st_size:
-        return []  # a scene without objects
+        return [], []  # a scene without objects
     lines = enumerate(read_text(file).splitlines(), start=1)
-    labels = (parse_label(line.split(), f"{file}, line {number}") for number, line in lines)
-    return [label for label in labels if label is not None]
+    found = [parse_label(line.split(), f"{file}, line {number}") for number, line in lines]
+    return [one for one in found if isinstance(one, Label)], [one for one in found if isinstance(one, DontCare)]
 
 
 def _lidar_to_rectified(values: dict[str, Doubles], file: Path) -> Doubles:

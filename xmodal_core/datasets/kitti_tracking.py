@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,12 +21,12 @@ from xmodal_core import geometry
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets import _kitti
 from xmodal_core.datasets._files import FETCH_AGAIN, image_size, read_image, read_text
-from xmodal_core.datasets._kitti_labels import Label, boxes_of_labels, parse_label
+from xmodal_core.datasets._kitti_labels import DontCare, Label, boxes_of_labels, no_label_zone, parse_label
 from xmodal_core.datasets._kitti_oxts import Reference, imu_pose, parse_oxts
 from xmodal_core.datasets._kitti_sequences import OfSequences
 from xmodal_core.datasets._kitti_tracking_example import example
 from xmodal_core.errors import DataError, InputError, known_names
-from xmodal_core.types import Boxes, Camera, Doubles, Frame, Sensor
+from xmodal_core.types import Boxes, Camera, Doubles, Floats, Frame, Sensor
 
 __all__ = ["KittiTracking", "KittiTrackingConfig", "example"]
 
@@ -65,7 +66,8 @@ class KittiTracking(OfSequences["_Sequence"]):
 
     Points that are not finite are dropped. ``pose`` is from the GPS/IMU, with the sequence's first frame at the origin
     and axes east, north, up; None where oxts is not there. Boxes are labelled where the cameras look only; their
-    ``track`` is the benchmark's, their velocity is unknown (NaN).
+    ``track`` is the benchmark's, their velocity is unknown (NaN). The channel ``no_label_zone`` is 1 in what the left
+    colour picture shows in a DontCare region: there are objects that are not labelled.
     """
 
     Config: ClassVar[type[Settings]] = KittiTrackingConfig
@@ -76,7 +78,7 @@ class KittiTracking(OfSequences["_Sequence"]):
         "training/label_02/*.txt    labels, one file a sequence, optional",
         "training/oxts/*.txt        poses, one file a sequence, optional",
     )
-    channels: ClassVar[tuple[str, ...]] = ("intensity",)
+    channels: ClassVar[tuple[str, ...]] = ("intensity", "no_label_zone")
     sensor: ClassVar[Sensor] = _kitti.SENSOR
     label_options: ClassVar[Mapping[str, Any]] = {"in_view": True}
 
@@ -108,7 +110,7 @@ class KittiTracking(OfSequences["_Sequence"]):
             scene=sequence.name,
             timestamp=number * PERIOD,
             points=points,
-            channels=channels,
+            channels=channels | {"no_label_zone": sequence.no_label_zone(number, points)},
             stored=stored,
             sensor=self.sensor,
             cameras=sequence.cameras(number),
@@ -154,8 +156,14 @@ class _Sequence:
         """None where the sequence has no labels; without any where this frame has none."""
         if self._labels is None:
             return None
-        rows = self._labels.get(number, {})
-        return boxes_of_labels(list(rows.values()), list(rows), self._lidar_to_rectified, graded=False)
+        tracks = self._labels.get(number, _Labels()).tracks
+        return boxes_of_labels(list(tracks.values()), list(tracks), self._lidar_to_rectified, graded=False)
+
+    def no_label_zone(self, number: int, points: Floats) -> Floats:
+        """(N,) 1 where each of ``points`` (N,3) lies in a DontCare region of the frame, otherwise 0."""
+        regions = (self._labels or {}).get(number, _Labels()).regions
+        projection = _kitti.projection(self._calibration, "P2", self._calibration_file)
+        return no_label_zone(points, regions, projection, self._lidar_to_rectified).astype(np.float32)
 
     def lacks(self) -> list[str]:
         """What is not there of it, in words."""
@@ -192,7 +200,7 @@ class _Sequence:
         return read_text(self._oxts_file).splitlines()
 
     @cached_property
-    def _labels(self) -> dict[int, dict[int, Label]] | None:
+    def _labels(self) -> dict[int, _Labels] | None:
         return _read_labels(self._label_file) if self._label_file.exists() else None
 
     @cached_property
@@ -207,21 +215,33 @@ class _Sequence:
         return rectify @ _kitti.rigid_rows(self._calibration, "Tr_velo_cam", file)
 
 
-def _read_labels(file: Path) -> dict[int, dict[int, Label]]:
-    """The labels of each frame by their track: lines of frame, track, and what the object benchmark has."""
-    frames: dict[int, dict[int, Label]] = {}
+@dataclass
+class _Labels:
+    """Those of one frame by their track, and its DontCare regions."""
+
+    tracks: dict[int, Label] = field(default_factory=dict)
+    regions: list[DontCare] = field(default_factory=list)
+
+
+def _read_labels(file: Path) -> dict[int, _Labels]:
+    """Those of each frame: lines of frame, track, and what the object benchmark has."""
+    frames: dict[int, _Labels] = {}
     for number, line in enumerate(read_text(file).splitlines(), start=1):
         place = f"{file}, line {number}"
         words = line.split()
         label = parse_label(words[2:], place)
         if label is None:
             continue
-        if not (_is_number(words[0]) and _is_number(words[1])):
+        has_track = isinstance(label, DontCare) or _is_number(words[1])  # a region's is -1
+        if not (_is_number(words[0]) and has_track):
             raise DataError(f"{place} does not begin with the numbers of a frame and a track", FETCH_AGAIN)
-        tracks = frames.setdefault(int(words[0]), {})
-        if int(words[1]) in tracks:
+        frame = frames.setdefault(int(words[0]), _Labels())
+        if isinstance(label, DontCare):
+            frame.regions.append(label)
+            continue
+        if int(words[1]) in frame.tracks:
             raise DataError(f"{place} labels track {words[1]} a second time in frame {words[0]}", FETCH_AGAIN)
-        tracks[int(words[1])] = label
+        frame.tracks[int(words[1])] = label
     return frames
 
 

@@ -70,6 +70,24 @@ def assert_boxes_are_the_labels(frame: Frame, folder: Path) -> None:
         assert distance.max() < 0.02 * max(length, 2.0)
 
 
+def assert_dont_care_regions_are_the_zone(frame: Frame, folder: Path) -> int:
+    """How many points lie in one, by the development kit's formula and the lines of the label file."""
+    calib = folder / "calib" / f"{frame.name}.txt"
+    whole = np.column_stack([frame.points.astype(np.float64), np.ones(len(frame))])
+    u, v, w = calibration(calib)["P2"].reshape(3, 4) @ to_camera(calib) @ whole.T
+    wanted, nearly = np.zeros(len(frame), bool), np.zeros(len(frame), bool)
+    for line in (folder / "label_2" / f"{frame.name}.txt").read_text().splitlines():
+        if line.startswith("DontCare"):
+            left, top, right, bottom = map(float, line.split()[4:8])
+            off = np.minimum.reduce([u / w - left, right - u / w, v / w - top, bottom - v / w])
+            wanted |= (w > 0) & (off >= 0)
+            nearly |= abs(off) < 0.01  # single precision puts these on either side
+    zone = frame.channels["no_label_zone"]
+    np.testing.assert_array_equal(zone[~nearly], wanted[~nearly].astype(np.float32))
+    assert nearly.sum() < 5
+    return int(wanted.sum())
+
+
 class TestExample:
     def test_points_project_by_the_readmes_formula(self, root: Path) -> None:
         for frame in open_dataset("kitti_object", root):
@@ -84,6 +102,10 @@ class TestExample:
                 np.testing.assert_allclose(frame.boxes.size[place], size, atol=1e-5)
                 yaw = frame.boxes.yaw[place]
                 np.testing.assert_allclose((np.cos(yaw), np.sin(yaw)), pose[:2, 0], atol=0.01)
+
+    def test_where_nobody_labelled_is_behind_the_dont_care_regions(self, root: Path) -> None:
+        for frame in open_dataset("kitti_object", root):
+            assert 0 < assert_dont_care_regions_are_the_zone(frame, root / "training") < len(frame) / 4
 
     def test_scenes_are_unrelated(self, root: Path) -> None:
         dataset = open_dataset("kitti_object", root)
@@ -108,6 +130,11 @@ class TestReal:
     def test_boxes_are_the_labels(self, real_object: Dataset) -> None:
         for frame in real_object:
             assert_boxes_are_the_labels(frame, real_object.root / "training")
+
+    def test_where_nobody_labelled_is_behind_the_dont_care_regions(self, real_object: Dataset) -> None:
+        found = [assert_dont_care_regions_are_the_zone(frame, real_object.root / "training") for frame in real_object]
+        assert 0 in found  # scenes without such a region
+        assert max(found) > 100
 
     def test_boxes_sit_on_their_points(
         self, real_object: Dataset, shares_inside: Callable[[Dataset], list[float]]

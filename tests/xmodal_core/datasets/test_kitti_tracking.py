@@ -63,6 +63,22 @@ class TestExample:
                 np.testing.assert_allclose(found, (inverse @ front)[:3], atol=0.02 * max(length, 2.0))
                 assert width > 0
 
+    def test_where_nobody_labelled_is_behind_the_dont_care_region_of_the_frame(self, training: Path) -> None:
+        file = training / "label_02" / "0001.txt"
+        lines = file.read_text().splitlines()
+        (other,) = [number for number, line in enumerate(lines) if line.startswith("2 -1 DontCare")]
+        lines[other] = "2 -1 DontCare -1 -1 -10 100.0 40.0 180.0 100.0 -1 -1 -1 -1000 -1000 -1000 -10"
+        file.write_text("\n".join(lines))
+        for frame, (left, right, top, bottom) in zip(
+            open_dataset(NAME, training.parent), ((252.89, 295.61, 49.71, 70.13), (100, 180, 40, 100)), strict=True
+        ):
+            zone = frame.channels["no_label_zone"] == 1
+            seen = frame.cameras[0].project(frame.points, min_depth=0.0, border=0.0)
+            u, v = seen.uv.T
+            region = (u >= left) & (u <= right) & (v >= top) & (v <= bottom)
+            np.testing.assert_array_equal(zone, seen.inside & region)
+            assert zone.any()
+
     def test_an_object_keeps_its_track_while_it_moves(self, root: Path) -> None:
         first, second = (frame.boxes for frame in open_dataset(NAME, root))
         assert first is not None

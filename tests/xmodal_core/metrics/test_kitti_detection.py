@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from xmodal_core.bench.traffic import KITTI, as_found, traffic
 from xmodal_core.datasets import open_dataset
 from xmodal_core.datasets._kitti import CLASSES as ALL
-from xmodal_core.datasets._kitti_labels import parse_label
+from xmodal_core.datasets._kitti_labels import Label, parse_label
 from xmodal_core.errors import InputError
 from xmodal_core.geometry_boxes import box_rows, iou_3d, iou_bev
 from xmodal_core.metrics import Detections, Truth
@@ -229,7 +229,7 @@ class TestRules:
 def test_the_difficulty_of_a_label(cut_off: float, occluded: int, tall: float, level: int) -> None:
     words = f"Car {cut_off} {occluded} 0 10 100 20 {100 + tall} 1.5 1.6 3.9 1 1.6 20 0".split()
     label = parse_label(words, "here")
-    assert label is not None
+    assert isinstance(label, Label)
     assert label.difficulty == level
 
 

@@ -35,11 +35,13 @@ def test_of_boxes_those_of_chosen_classes_beside_background(example_root: Root) 
     assert inside["Truck"].any()
     assert (labels[inside["Truck"]] == 1).all()
     assert (labels[inside["Car"] & ~inside["Truck"]] == IGNORE).all()
-    assert (labels[~np.logical_or.reduce(list(inside.values()))] == 0).all()
+    unlabelled = frame.channels["no_label_zone"] > 0
+    assert (labels[~np.logical_or.reduce(list(inside.values())) & ~unlabelled] == 0).all()
 
 
-def test_where_nobody_drew_boxes_there_is_no_background_to_learn(example_root: Root) -> None:
-    frame = open_dataset("waymo", example_root("waymo")).frame(0)
+@pytest.mark.parametrize("name", ["waymo", "kitti_object", "kitti_tracking"])
+def test_where_nobody_drew_boxes_there_is_no_background_to_learn(name: str, example_root: Root) -> None:
+    frame = open_dataset(name, example_root(name)).frame(0)
     assert frame.boxes is not None
     labels = Segmentation.label(frame, (BACKGROUND, *frame.boxes.classes), SegmentationConfig(source="boxes"))
     assert labels is not None
