@@ -109,6 +109,20 @@ class Component:
             raise DataError(f"{self.file}: '{column}' is no list of {width} numbers in every row", FETCH_AGAIN)
         return values
 
+    def transforms(self, column: str) -> Doubles:
+        """(rows, 4, 4) rigid transforms of a column of 16 numbers, row after row; written in float32 a rotation is none
+        in float64 yet, so it is made one."""
+        found = self.rows_of_numbers(column, 16).reshape(-1, 4, 4)
+        rotation = found[:, :3, :3]
+        off = np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2), initial=0)
+        affine = np.abs(found[:, 3] - (0, 0, 0, 1)).max(axis=1, initial=0) <= 1e-6
+        if not (affine & (off < 1e-3) & (np.linalg.det(rotation) > 0)).all():
+            raise DataError(f"{self.file} holds a transform that is not rigid", FETCH_AGAIN)
+        left, _, right = np.linalg.svd(rotation)
+        found[:, :3, :3] = left @ right
+        found[:, 3] = (0, 0, 0, 1)
+        return found
+
     def lists(self, column: str) -> list[list[float] | None]:
         """A column of lists that may be absent."""
         found = self._whole(f"[{self._name}].{column}")

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from xmodal_core import geometry
-from xmodal_core.datasets._files import FETCH_AGAIN, decode_image, plausible
-from xmodal_core.datasets._waymo_classes import BOXES, CAMERAS, LIDARS, SEGMENTATION
+from xmodal_core.datasets._files import FETCH_AGAIN, plausible
+from xmodal_core.datasets._waymo_boxes import BoxTable, read_boxes
+from xmodal_core.datasets._waymo_cameras import Model, Moment, read_models, read_moments
+from xmodal_core.datasets._waymo_classes import CAMERAS, LIDARS, SEGMENTATION
 from xmodal_core.datasets._waymo_parquet import Component, Rows
 from xmodal_core.datasets._waymo_range_image import Returns, at_frame_time, azimuths, beam_angles, find_returns
 from xmodal_core.errors import DataError
-from xmodal_core.types import Boxes, Camera, Doubles, Floats, Image, Ints, Lens
+from xmodal_core.types import Boxes, Camera, Doubles, Floats, Ints
 
 TOP = 1
 """The number of the LiDAR on the roof: the only one that turns while the vehicle moves on, and that is segmented."""
 CHANNELS = 4
 """Of a range image: range, intensity, elongation, whether it lies in a zone that nobody labelled (1, else -1)."""
-TO_OPENCV = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
-"""From Waymo's camera axes, x along the optical axis and z up, to x right, y down, z along the axis."""
-ROLLING = (1, 2, 3, 4)
-"""Directions of the rolling shutter; 0 is unknown, 5 exposes all pixels at once."""
-LATEST = 1.0
-"""Seconds: a picture is not taken farther than this from the time of its pose."""
-HALF = 0.5
-"""Waymo counts pixels from the picture's edge, here the first pixel's centre is 0."""
 
 IMAGE_1, IMAGE_2 = "range_image_return1", "range_image_return2"
 COMPONENTS = {
@@ -138,8 +132,7 @@ class Segment:
     @cached_property
     def _vehicle_poses(self) -> dict[int, Doubles]:
         found = self._component("vehicle_pose")
-        rows = found.rows_of_numbers("world_from_vehicle.transform", 16)
-        return {time: _rigid(row, found.file) for time, row in zip(found.times().tolist(), rows, strict=True)}
+        return dict(zip(found.times().tolist(), found.transforms("world_from_vehicle.transform"), strict=True))
 
     def vehicle_pose(self, time: int) -> Doubles | None:
         """Vehicle to world at a frame's time; None where the component was not fetched."""
@@ -154,13 +147,11 @@ class Segment:
     def _lidars(self) -> dict[int, _Lidar]:
         found = self._component("lidar_calibration")
         numbers = found.keys("laser_name", LIDARS)
-        extrinsics = found.rows_of_numbers("extrinsic.transform", 16)
+        to_vehicle = found.transforms("extrinsic.transform")
         low, high = found.numbers("beam_inclination.min"), found.numbers("beam_inclination.max")
         values = found.lists("beam_inclination.values")
         return {
-            int(number): _Lidar(
-                _rigid(extrinsics[row], found.file), float(low[row]), float(high[row]), _angles(values[row], found.file)
-            )
+            int(number): _Lidar(to_vehicle[row], float(low[row]), float(high[row]), _angles(values[row], found.file))
             for row, number in enumerate(numbers)
         }
 
@@ -250,48 +241,12 @@ class Segment:
         return found
 
     @cached_property
-    def _camera_models(self) -> dict[int, _Model]:
-        found = self._component("camera_calibration")
-        numbers = found.keys("camera_name", CAMERAS)
-        terms = ("f_u", "f_v", "c_u", "c_v", "k1", "k2", "p1", "p2", "k3")
-        intrinsics = np.stack([found.numbers(f"intrinsic.{term}") for term in terms], axis=1)
-        extrinsics = found.rows_of_numbers("extrinsic.transform", 16)
-        sizes = np.stack([found.numbers("width"), found.numbers("height")], axis=1)
-        way = found.numbers("rolling_shutter_direction") if found.has("rolling_shutter_direction") else None
-        if not plausible(intrinsics) or not plausible(sizes) or (intrinsics[:, :2] < 1).any() or (sizes < 1).any():
-            raise DataError(f"{found.file} holds a camera without size or focal length", FETCH_AGAIN)
-        return {
-            int(number): _Model(
-                intrinsics[row],
-                _rigid(extrinsics[row], found.file),
-                int(sizes[row, 0]),
-                int(sizes[row, 1]),
-                way is not None and way[row] in ROLLING,
-            )
-            for row, number in enumerate(numbers)
-        }
+    def _cameras(self) -> dict[int, Model]:
+        return read_models(self._component("camera_calibration"))
 
     @cached_property
-    def _camera_poses(self) -> list[_Moment] | None:
-        """Where the vehicle was when each row's picture was taken; None where the file does not say."""
-        found = self._images.component
-        if not found.has("pose.transform"):
-            return None
-        poses = found.rows_of_numbers("pose.transform", 16)
-        motion = [f"velocity.{kind}_velocity.{axis}" for kind in ("linear", "angular") for axis in "xyz"]
-        times = ["pose_timestamp"] + [
-            f"rolling_shutter_params.camera_{end}_time" for end in ("trigger", "readout_done")
-        ]
-        if not all(found.has(column) for column in (*motion, *times)):
-            return [_Moment(_rigid(row, found.file), np.zeros(6), 0.0) for row in poses]
-        velocity = np.stack([found.numbers(column) for column in motion], axis=1)
-        stated, begun, done = (found.numbers(column) for column in times)
-        later = (begun + done) / 2 - stated
-        usable = (np.abs(later) < LATEST) & (np.abs(velocity) < 1e3).all(axis=1)
-        return [
-            _Moment(_rigid(row, found.file), speed if use else np.zeros(6), float(lag) if use else 0.0)
-            for row, speed, lag, use in zip(poses, velocity, later, usable, strict=True)
-        ]
+    def _moments(self) -> list[Moment] | None:
+        return read_moments(self._images.component)
 
     def camera(self, time: int, number: int, vehicle_to_world: Doubles | None) -> Camera | None:
         """A camera at the moment when the middle of its picture was exposed; None where a frame has no picture of it.
@@ -304,51 +259,22 @@ class Segment:
         row = self._images.find(time, number)
         if row is None:
             return None
-        model = self._camera_models.get(number)
+        model = self._cameras.get(number)
         if model is None:
             raise DataError(f"{self.file('camera_calibration')} lacks camera {CAMERAS[number - 1]}", FETCH_AGAIN)
         moved = np.eye(4)
-        if self._camera_poses is not None and vehicle_to_world is not None:
-            moved = geometry.invert(self._camera_poses[row].pose(model.rolling)) @ vehicle_to_world
-        f_u, f_v, c_u, c_v, k1, k2, p1, p2, k3 = (float(term) for term in model.intrinsics)
-        return Camera(
-            name=CAMERAS[number - 1],
-            width=model.width,
-            height=model.height,
-            intrinsics=np.array([[f_u, 0.0, c_u - HALF], [0.0, f_v, c_v - HALF], [0.0, 0.0, 1.0]]),
-            lidar_to_camera=geometry.rigid(TO_OPENCV, (0.0, 0.0, 0.0)) @ geometry.invert(model.to_vehicle) @ moved,
-            read=partial(_picture, self._images.component, row, self._images.lane(number), model.width, model.height),
-            lens=Lens(k1=k1, k2=k2, p1=p1, p2=p2, k3=k3),
-        )
+        if self._moments is not None and vehicle_to_world is not None:
+            moved = geometry.invert(self._moments[row].pose(model.rolling)) @ vehicle_to_world
+        return model.camera(number, moved, self._images.component, row, self._images.lane(number))
 
     @cached_property
-    def _boxes(self) -> _BoxTable | None:
+    def _boxes(self) -> BoxTable | None:
         found = self._optional("lidar_box")
-        return None if found is None else _read_boxes(found)
+        return None if found is None else read_boxes(found)
 
     def boxes(self, time: int, vehicle_to_world: Doubles | None) -> Boxes | None:
-        """The labelled boxes of a frame; None where the component was not fetched.
-
-        Args:
-            time: of the frame, microseconds.
-            vehicle_to_world: (4,4): velocities are stored in the world's axes; None: they are unknown.
-        """
-        table = self._boxes
-        if table is None:
-            return None
-        mine = np.flatnonzero(table.time == time)
-        turn = np.full((3, 3), np.nan) if vehicle_to_world is None else vehicle_to_world[:3, :3]
-        return Boxes(
-            centre=table.centre[mine].astype(np.float32),
-            size=table.size[mine].astype(np.float32),
-            yaw=table.yaw[mine].astype(np.float32),
-            label=table.label[mine],
-            classes=BOXES,
-            track=table.track[mine],
-            velocity=(table.velocity[mine] @ turn)[:, :2].astype(np.float32),
-            points=table.points[mine],
-            difficulty=table.difficulty[mine],
-        )
+        """The labelled boxes of a frame, arguments as of ``BoxTable.at``; None where the component was not fetched."""
+        return None if self._boxes is None else self._boxes.at(time, vehicle_to_world)
 
 
 class _Lidar(NamedTuple):
@@ -360,88 +286,6 @@ class _Lidar(NamedTuple):
     values: Doubles | None
 
 
-class _Model(NamedTuple):
-    """``intrinsics`` (9,) f_u, f_v, c_u, c_v, k1, k2, p1, p2, k3."""
-
-    intrinsics: Doubles
-    to_vehicle: Doubles
-    width: int
-    height: int
-    rolling: bool
-
-
-class _Moment(NamedTuple):
-    """The vehicle's pose in the world at a stated time, its ``velocity`` (6,): metres a second along the world's axes
-    and radians a second about the vehicle's, and how much later, in seconds, the middle of the picture was exposed."""
-
-    stated: Doubles
-    velocity: Doubles
-    later: float
-
-    def pose(self, rolling: bool) -> Doubles:
-        """(4,4) vehicle to world at the middle of the exposure; that of a shutter which does not roll is as stated."""
-        speed = float(np.linalg.norm(self.velocity[3:]))
-        if not rolling or not self.later:
-            return self.stated
-        turn = geometry.rotation_about(self.velocity[3:], speed * self.later) if speed > 0 else np.eye(3)
-        return geometry.rigid(self.stated[:3, :3] @ turn, self.stated[:3, 3] + self.velocity[:3] * self.later)
-
-
-class _BoxTable(NamedTuple):
-    """All boxes of a segment, ``time`` (B,) in microseconds; the rest as in ``Boxes``, velocity (B,3) in the world's
-    axes."""
-
-    time: Ints
-    centre: Doubles
-    size: Doubles
-    yaw: Doubles
-    label: Ints
-    track: Ints
-    velocity: Doubles
-    points: Ints
-    difficulty: Ints
-
-
-def _read_boxes(found: Component) -> _BoxTable:
-    def columns(name: str, axes: str = "xyz") -> Doubles:
-        return np.stack([found.numbers(f"{name}.{axis}") for axis in axes], axis=1)
-
-    times = found.times()
-    centre, size, yaw = columns("box.center"), columns("box.size"), found.numbers("box.heading")
-    kind = found.numbers("type")
-    if not (plausible(centre) and plausible(size) and plausible(yaw)) or (size <= 0).any():
-        raise DataError(f"{found.file} holds a box without place or size", FETCH_AGAIN)
-    if not np.isin(kind, np.arange(len(BOXES))).all():
-        raise DataError(f"{found.file} holds a box of unknown type", f"known: 0 to {len(BOXES) - 1}")
-    objects, track = np.unique(found.texts("laser_object_id"), return_inverse=True)
-    if len(np.unique(times.astype(np.int64) * (len(objects) + 1) + track)) != len(times):
-        raise DataError(f"{found.file} holds an object twice in a frame", FETCH_AGAIN)
-    velocity = columns("speed") if found.has("speed.x") else np.full((len(times), 3), np.nan)
-    velocity[~(np.abs(velocity) < 1e3)] = np.nan
-    return _BoxTable(
-        times,
-        centre,
-        size,
-        yaw,
-        kind.astype(np.int64),
-        track.astype(np.int64).reshape(-1),
-        velocity,
-        _counts(found, "num_lidar_points_in_box", -1),
-        _counts(found, "difficulty_level.detection", 0),
-    )
-
-
-def _counts(found: Component, column: str, unknown: int) -> Ints:
-    """(rows,) a column of whole numbers that may be absent, in part or as a whole."""
-    if not found.has(column):
-        return np.full(len(found.times()), unknown, dtype=np.int64)
-    values = found.numbers(column)
-    values = np.where(np.isfinite(values), values, unknown)
-    if not plausible(values) or (values != np.floor(values)).any() or (values < unknown).any():
-        raise DataError(f"{found.file}: '{column}' holds what is no count", FETCH_AGAIN)
-    return values.astype(np.int64)
-
-
 def _angles(values: Sequence[float] | None, file: Path) -> Doubles | None:
     if not values:
         return None
@@ -449,19 +293,3 @@ def _angles(values: Sequence[float] | None, file: Path) -> Doubles | None:
     if not plausible(angles):
         raise DataError(f"{file} holds a beam without angle", FETCH_AGAIN)
     return angles
-
-
-def _rigid(row: Doubles, file: Path) -> Doubles:
-    """A transform stored as 16 numbers, row after row; written in float32 its rotation is none in float64 yet."""
-    found = row.reshape(4, 4)
-    rotation = found[:3, :3]
-    off = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    if not off < 1e-3 or np.linalg.det(rotation) < 0 or np.abs(found[3] - (0, 0, 0, 1)).max() > 1e-6:
-        raise DataError(f"{file} holds a transform that is not rigid", FETCH_AGAIN)
-    left, _, right = np.linalg.svd(rotation)
-    return geometry.rigid(left @ right, found[:3, 3])
-
-
-def _picture(component: Component, row: int, lane: int, width: int, height: int) -> Image:
-    content = component.content(row, "image", lane)
-    return decode_image(content, f"{component.file}: picture in row {row}", width, height)

@@ -16,9 +16,10 @@ import numpy as np
 
 from xmodal_core.config import Settings, setting
 from xmodal_core.datasets._files import plausible_rows
+from xmodal_core.datasets._waymo_cameras import HALF
 from xmodal_core.datasets._waymo_classes import BOXES, CAMERAS, LIDARS, SEGMENTATION
 from xmodal_core.datasets._waymo_example import example
-from xmodal_core.datasets._waymo_segment import COMPONENTS, HALF, Segment, Sweep
+from xmodal_core.datasets._waymo_segment import COMPONENTS, Segment, Sweep
 from xmodal_core.datasets.base import Dataset
 from xmodal_core.errors import DataError, InputError, known_names
 from xmodal_core.types import Bools, Boxes, Camera, Doubles, Floats, Frame, Ints, Pixels, Semantic, Sensor
