@@ -52,7 +52,7 @@ def parse_label(words: Sequence[str], place: str) -> Label | DontCare | None:
     try:
         cut_off, occluded, _, left, top, right, bottom = [float(word) for word in words[1:8]]
         if words[0] == "DontCare":
-            return DontCare(left, top, right, bottom)
+            return _region(DontCare(left, top, right, bottom), place)
         height, width, length, x, y, z, rotation_y = values = [float(word) for word in words[8:15]]
     except ValueError:
         raise DataError(f"{place} is no label of 15 values", FETCH_AGAIN) from None
@@ -66,6 +66,12 @@ def parse_label(words: Sequence[str], place: str) -> Label | DontCare | None:
         rotation_y=rotation_y,
         difficulty=_difficulty(bottom - top, occluded, cut_off),
     )
+
+
+def _region(region: DontCare, place: str) -> DontCare:
+    if not plausible(region):
+        raise DataError(f"{place} is no region of a picture: {' '.join(map(str, region))}", FETCH_AGAIN)
+    return region
 
 
 def _difficulty(tall: float, occluded: float, cut_off: float) -> int:

@@ -100,19 +100,14 @@ class Component:
         with self._faults():
             return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
 
-    def rows_of_numbers(self, column: str, width: int) -> Doubles:
-        """(rows, width) float64 of a column of lists, all plausible."""
-        found = self._whole(f"[{self._name}].{column}")
-        with self._faults():
-            values = np.array(found.to_pylist(), dtype=np.float64).reshape(-1, width)
-        if len(values) != len(found) or not plausible(values):
-            raise DataError(f"{self.file}: '{column}' is no list of {width} numbers in every row", FETCH_AGAIN)
-        return values
-
     def transforms(self, column: str) -> Doubles:
         """(rows, 4, 4) rigid transforms of a column of 16 numbers, row after row; written in float32 a rotation is none
         in float64 yet, so it is made one."""
-        found = self.rows_of_numbers(column, 16).reshape(-1, 4, 4)
+        stored = self._whole(f"[{self._name}].{column}")
+        with self._faults():
+            found = np.array(stored.to_pylist(), dtype=np.float64).reshape(-1, 4, 4)
+        if len(found) != len(stored) or not plausible(found):
+            raise DataError(f"{self.file}: '{column}' is no list of 16 numbers in every row", FETCH_AGAIN)
         rotation = found[:, :3, :3]
         off = np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2), initial=0)
         affine = np.abs(found[:, 3] - (0, 0, 0, 1)).max(axis=1, initial=0) <= 1e-6

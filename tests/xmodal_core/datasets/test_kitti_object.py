@@ -202,6 +202,8 @@ class TestFaults:
             ("Car 0 0 0 1 1 2 2 1.5 1.6 4 1 2 nan 0", "line 2 is no box: 1.5 1.6 4 1 2 nan 0"),
             ("Car 0 0 0 1 1 2 2 -1 -1 -1 1 2 3 0", "line 2 is no box"),
             ("Zeppelin 0 0 0 1 1 2 2 1.5 1.6 4 1 2 3 0", "unknown class 'Zeppelin'.*known: Car, Van"),
+            ("DontCare -1 -1 -10 1 nan 2 2", r"is no region of a picture: 1\.0 nan 2\.0 2\.0"),
+            ("DontCare -1 -1 -10 1 1", "is no label of 15 values"),
         ],
     )
     def test_a_damaged_label_is_named(self, copy: Path, line: str, complaint: str) -> None:
