@@ -136,7 +136,7 @@ class TestLearning:
         examples = [example_of(task, frame) for frame in frames]
         assert sum(len(one.labels.boxes) for one in examples) >= 8
         batch = collate(examples, Detection)
-        steps = 60
+        steps = 90
         optimizer = torch.optim.Adam(task.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-2, total_steps=steps)
         for _ in range(steps):
