@@ -1,12 +1,9 @@
-"""Waymo's parquet: points and pixels against naive re-implementations and the official tools, streaming, damage."""
+"""Waymo's parquet: points and pixels against naive re-implementations and the official tools; labels; options."""
 
 from __future__ import annotations
 
-import gc
-import pickle
 import shutil
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +11,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image as Pictures
 from scipy.spatial.transform import Rotation
 
+from tests.xmodal_core.datasets.waymo_files import (
+    FOLDER,
+    TIMES,
+    column,
+    edit,
+    file_of,
+    full,
+    with_column,
+)
 from xmodal_core import geometry
-from xmodal_core.datasets import Dataset, _example, open_dataset
+from xmodal_core.datasets import _example, open_dataset
 from xmodal_core.datasets import _waymo_example as written
 from xmodal_core.datasets._waymo_classes import CAMERAS, LIDARS, SEGMENTATION
-from xmodal_core.datasets._waymo_parquet import Component
-from xmodal_core.datasets._waymo_segment import COMPONENTS, LARGE, Segment
+from xmodal_core.datasets._waymo_segment import COMPONENTS
 from xmodal_core.errors import DataError, InputError
 from xmodal_core.points.pillars import PillarsConfig
 from xmodal_core.train.batch import stack_channels
@@ -32,45 +34,7 @@ from xmodal_core.types import Frame
 from xmodal_core.units.discovery import discover
 
 NAME = "waymo"
-FOLDER = written.SPLIT
-TIMES = (written.START, written.START + 100_000)
 Root = Callable[[str], Path]
-Change = Callable[[pa.Table], pa.Table]
-
-
-def file_of(root: Path, component: str, context: str = written.CONTEXT) -> Path:
-    return root / FOLDER / component / f"{context}.parquet"
-
-
-def full(component: str, column: str) -> str:
-    return column if column.startswith("key.") else f"[{COMPONENTS[component]}].{column}"
-
-
-def edit(root: Path, component: str, change: Change, group: int = 6) -> Path:
-    file = file_of(root, component)
-    pq.write_table(change(pq.read_table(file)), file, row_group_size=group)
-    return file
-
-
-def with_column(component: str, column: str, values: list[Any], kind: pa.DataType | None = None) -> Change:
-    name = full(component, column)
-
-    def change(table: pa.Table) -> pa.Table:
-        place = table.schema.get_field_index(name)
-        return table.set_column(place, name, pa.array(values, kind or table.schema.field(name).type))
-
-    return change
-
-
-def column(root: Path, component: str, name: str) -> list[Any]:
-    found: list[Any] = pq.read_table(file_of(root, component)).column(full(component, name)).to_pylist()
-    return found
-
-
-def change_value(root: Path, component: str, name: str, row: int, value: Any) -> Path:
-    values = column(root, component, name)
-    values[row] = value
-    return edit(root, component, with_column(component, name, values))
 
 
 def rows(root: Path, component: str) -> list[dict[str, Any]]:
@@ -541,303 +505,3 @@ class TestOptions:
         dataset = open_dataset(NAME, copy, {"skip_missing": True})
         assert {frame.scene for frame in dataset} == {written.CONTEXT}
         assert any("segments left out" in note for note in dataset.notes())
-
-
-def long_segment(root: Path, frames: int, group: int, *, by_sensor: bool = False) -> None:
-    """``frames`` frames, the two of the example in turn, in row groups of ``group`` rows."""
-    for component in COMPONENTS:
-        file = file_of(root, component)
-        table = pq.read_table(file)
-        if "key.frame_timestamp_micros" not in table.column_names:
-            continue
-        times = np.array(table.column("key.frame_timestamp_micros").to_pylist())
-        parts = []
-        for number in range(frames):
-            rows_of = np.flatnonzero(times == TIMES[number % 2])
-            part = table.take(rows_of)
-            time = pa.array([written.START + number * 100_000] * len(part), pa.int64())
-            parts.append(
-                part.set_column(
-                    part.schema.get_field_index("key.frame_timestamp_micros"), "key.frame_timestamp_micros", time
-                )
-            )
-        whole = pa.concat_tables(parts)
-        if by_sensor and component in LARGE:
-            key = "key.camera_name" if component == "camera_image" else "key.laser_name"
-            whole = whole.sort_by([(key, "ascending"), ("key.frame_timestamp_micros", "ascending")])
-        pq.write_table(whole, file, compression="none", row_group_size=group)
-
-
-class Counting:
-    """Counts the row groups that are begun, by component."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.begun: list[tuple[str, int]] = []
-        begin = pq.ParquetFile.iter_batches
-
-        def counted(parquet: pq.ParquetFile, **options: Any) -> Any:
-            self.begun.append((options["columns"][0].split("]")[0][1:], options["row_groups"][0]))
-            return begin(parquet, **options)
-
-        monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
-
-
-class TestStreaming:
-    FRAMES = 24
-
-    @pytest.fixture
-    def segment(self, copy: Path) -> Path:
-        long_segment(copy, self.FRAMES, group=32)
-        return copy
-
-    def test_each_row_group_is_decoded_once_in_constant_memory(
-        self, segment: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        counting = Counting(monkeypatch)
-        gc.collect()  # what other tests left
-        before, allocated = pa.total_allocated_bytes(), []
-        for frame in open_dataset(NAME, segment):
-            for camera in frame.cameras:
-                camera.image()
-            allocated.append(pa.total_allocated_bytes() - before)
-        assert len(allocated) == self.FRAMES
-        assert len(set(counting.begun)) == len(counting.begun)
-        groups = -(-self.FRAMES * 5 // 32)
-        assert sum(name == "LiDARComponent" for name, _ in counting.begun) == groups
-        assert max(allocated[self.FRAMES // 2 :]) <= 1.1 * max(allocated[: self.FRAMES // 2])
-        images = [(name, image) for name in LARGE if name.startswith("lidar_") for image in LARGE[name]]
-        values = [pair for pair in [("lidar", image) for image in LARGE["lidar"]] + images if "values" in pair[1]]
-        decoded = sum(4 * len(row) for pair in values for row in column(segment, *pair))
-        assert max(allocated) < decoded / 3
-
-    def test_of_a_row_group_only_a_little_is_held(self, tmp_path: Path) -> None:
-        file = tmp_path / "large.parquet"
-        values = list(np.random.default_rng(0).random((40, 100_000), dtype=np.float32))
-        table = {full("lidar", name): pa.array(values, pa.list_(pa.float32())) for name in LARGE["lidar"][:1]}
-        pq.write_table(pa.table(table), file, use_dictionary=False)
-        before = pa.total_allocated_bytes()
-        component = Component(file, "LiDARComponent", LARGE["lidar"][:1], keep=1)
-        component.row(0)
-        component.row(30)
-        assert pa.total_allocated_bytes() - before < file.stat().st_size / 2
-
-    def test_few_rows_are_kept(self, segment: Path) -> None:
-        component = Component(file_of(segment, "lidar"), "LiDARComponent", LARGE["lidar"], keep=7)
-        for number in range(100):
-            component.row(number)
-            assert len(component._recent) <= 7
-        assert list(component._recent) == list(range(93, 100))
-
-    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(order=st.lists(st.integers(0, 39), min_size=1, max_size=12))
-    def test_rows_come_right_in_any_order(self, root: Path, copy: Path, order: list[int]) -> None:
-        file = copy / "numbered.parquet"
-        if not file.exists():
-            names = {
-                full("lidar", name): pa.array([[k] * (k % 3) for k in range(40)], pa.list_(pa.float32()))
-                for name in LARGE["lidar"]
-            }
-            pq.write_table(pa.table(names), file, row_group_size=16)
-        component = Component(file, "LiDARComponent", LARGE["lidar"], keep=3)
-        for lane in (0, 1):
-            for number in order:
-                (row,) = component.row(number, lane).column(0).to_pylist()
-                assert row == [number] * (number % 3)
-
-    def test_a_file_sorted_by_sensor_is_decoded_once_a_sensor_and_group(
-        self, root: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        long_segment(copy, self.FRAMES, group=32, by_sensor=True)
-        wanted = [frame.points for frame in open_dataset(NAME, root)]
-        counting = Counting(monkeypatch)
-        for number, frame in enumerate(open_dataset(NAME, copy)):
-            np.testing.assert_array_equal(frame.points, wanted[number % 2])
-        lidar = [group for name, group in counting.begun if name == "LiDARComponent"]
-        assert len(lidar) <= 5 + -(-self.FRAMES * 5 // 32)
-
-    def test_reading_back_and_again_gives_the_same(self, segment: Path) -> None:
-        dataset = open_dataset(NAME, segment)
-        forward = [frame.points for frame in dataset]
-        for number in (20, 3, 3, 23, 0, 11):
-            frame = dataset.frame(number)
-            np.testing.assert_array_equal(frame.points, forward[number])
-            np.testing.assert_array_equal(frame.points, forward[number % 2])
-
-    def test_a_picture_may_be_asked_for_later(self, segment: Path) -> None:
-        dataset = open_dataset(NAME, segment)
-        early = dataset.frame(0).cameras
-        wanted = [camera.image() for camera in dataset.frame(2).cameras]
-        list(dataset)
-        for camera, image in zip(early, wanted, strict=True):
-            np.testing.assert_array_equal(camera.image(), image)
-
-    def test_few_segments_are_open_and_none_travels(self, copy: Path) -> None:
-        for component in COMPONENTS:
-            for number in range(5):
-                shutil.copy(file_of(copy, component), file_of(copy, component, f"more_{number}"))
-        dataset = open_dataset(NAME, copy)
-        for frame in dataset:
-            assert len(frame)
-            assert len(dataset._open) <= 2
-        there = pickle.loads(pickle.dumps(dataset))
-        assert not there._open
-        assert len(pickle.dumps(dataset)) < 5000
-        np.testing.assert_array_equal(there.frame(3).points, frame.points)
-
-
-def jpeg(width: int, height: int) -> bytes:
-    stream = BytesIO()
-    Pictures.new("RGB", (width, height)).save(stream, format="JPEG")
-    return stream.getvalue()
-
-
-def read_all(root: Path) -> Dataset:
-    dataset = open_dataset(NAME, root)
-    for frame in dataset:
-        for camera in frame.cameras:
-            camera.image()
-    return dataset
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory, example_root: Root) -> Path:
-    root = tmp_path_factory.mktemp("plain") / "root"
-    shutil.copytree(example_root(NAME), root)
-    for component in COMPONENTS:
-        file = file_of(root, component)
-        pq.write_table(pq.read_table(file), file, compression="none", row_group_size=6)
-    return root
-
-
-class TestDamage:
-    @pytest.mark.parametrize("component", COMPONENTS)
-    @pytest.mark.parametrize("how", ["missing", "empty", "cut", "no parquet", "column"])
-    def test_a_file_is_named_with_what_to_do(self, copy: Path, component: str, how: str) -> None:
-        file = file_of(copy, component)
-        whole = file.read_bytes()
-        if how == "missing":
-            file.unlink()
-        elif how == "column":
-            names = [
-                name
-                for name in pq.read_table(file).column_names
-                if name.endswith(("values", "transform", "center.x", "f_u"))
-            ]
-            edit(copy, component, lambda table: table.drop_columns(names[-1:]))
-            if component == "camera_image":  # without a pose the camera is where it is mounted
-                (front, *_), _ = (frame.cameras for frame in read_all(copy))
-                mounted = geometry.invert(written.camera_to_vehicle("FRONT"))
-                np.testing.assert_allclose(front.lidar_to_camera[2], mounted[0], atol=1e-9)
-                return
-        else:
-            file.write_bytes({"empty": b"", "cut": whole[: len(whole) * 2 // 3], "no parquet": b"PAR1" * 50}[how])
-        with pytest.raises(DataError) as caught:
-            read_all(copy)
-        if how == "missing" and component == "lidar":
-            assert str(copy / FOLDER) in caught.value.message  # a segment without its range images is none
-        else:
-            assert str(file) in caught.value.message
-        assert caught.value.hint
-        assert "\n" not in caught.value.message
-
-    @pytest.mark.parametrize(
-        ("content", "words"),
-        [
-            (b"", "is empty"),
-            (b"no jpeg", "no readable picture: no known format"),
-            (jpeg(192, 128)[:-200], "no readable picture"),
-            (jpeg(40, 30), "40x30 pixels, its calibration is for 192x128"),
-        ],
-    )
-    def test_a_picture_is_named(self, copy: Path, content: bytes, words: str) -> None:
-        file = change_value(copy, "camera_image", "image", 5, content)
-        frames = list(open_dataset(NAME, copy))
-        frames[0].cameras[0].image()
-        with pytest.raises(DataError, match=rf"{file}: picture in row 5.*{words}"):
-            frames[1].cameras[0].image()
-
-    @pytest.mark.parametrize(
-        ("component", "name", "row", "value", "words"),
-        [
-            ("lidar", "range_image_return1.values", 6, [1.0] * 7, "row 6 has 7 values for a shape of"),
-            ("lidar", "range_image_return1.shape", 6, [20, 60, 0], "for a shape of"),
-            ("lidar_pose", "range_image_return1.shape", 1, [150, 64, 6], "for a range image of 150x64, not 64x150"),
-            ("lidar_pose", "range_image_return1.values", 1, None, "nothing at"),
-            ("lidar_segmentation", "range_image_return1.values", 0, [0, 23] * 9600, f"unknown class 23 at {TIMES[0]}"),
-            ("lidar_calibration", "extrinsic.transform", 0, [np.nan] * 16, "no list of 16 numbers"),
-            ("lidar_calibration", "extrinsic.transform", 0, [0.5] * 16, "not rigid"),
-            ("lidar_calibration", "beam_inclination.values", 4, [0.1] * 63, "lists 63 beams for a range image of 64"),
-            ("lidar_calibration", "beam_inclination.values", 4, [0.1, np.nan] * 32, "beam without angle"),
-            ("lidar_calibration", "key.laser_name", 4, 9, "lacks LiDAR TOP"),
-            ("vehicle_pose", "world_from_vehicle.transform", 1, [1.0] * 16, "not rigid"),
-            ("vehicle_pose", "key.frame_timestamp_micros", 1, 7, f"no pose at {TIMES[1]}"),
-            ("camera_calibration", "intrinsic.f_u", 2, 0.0, "without size or focal length"),
-            ("camera_calibration", "intrinsic.k1", 2, np.nan, "without size or focal length"),
-            ("camera_calibration", "width", 2, None, "without size or focal length"),
-            ("camera_calibration", "key.camera_name", 2, 7, "lacks camera FRONT_RIGHT"),
-            ("camera_image", "pose.transform", 3, [np.inf] * 16, "no list of 16 numbers"),
-            ("lidar_box", "box.center.x", 3, np.nan, "without place or size"),
-            ("lidar_box", "box.size.z", 3, 0.0, "without place or size"),
-            ("lidar_box", "type", 3, 5, "unknown type"),
-            ("lidar_box", "num_lidar_points_in_box", 3, -7, "no count"),
-            ("lidar_box", "key.laser_object_id", 1, "object-00", "object twice in a frame"),
-            ("lidar", "key.laser_name", 6, 1, "two rows of the same frame and laser_name"),
-            ("lidar", "key.laser_name", 6, 8, "no row of LiDAR FRONT"),
-        ],
-    )  # fmt: skip
-    def test_a_value_that_cannot_be_is_named(
-        self, copy: Path, component: str, name: str, row: int, value: Any, words: str
-    ) -> None:
-        file = change_value(copy, component, name, row, value)
-        with pytest.raises(DataError) as caught:
-            read_all(copy)
-        assert str(file) in caught.value.message
-        assert words in str(caught.value)
-        assert caught.value.hint
-
-    def test_a_camera_without_a_row_is_left_out_of_the_frame(self, copy: Path) -> None:
-        edit(copy, "camera_image", lambda table: table.take([0, 1, 2, 3, 4, 5, 6, 8, 9]))
-        first, second = open_dataset(NAME, copy)
-        assert len(first.cameras) == 5
-        assert [camera.name for camera in second.cameras] == ["FRONT", "FRONT_LEFT", "SIDE_LEFT", "SIDE_RIGHT"]
-        assert set(second.pixels.camera.tolist()) == {0, 1, 2, 3}
-
-    def test_a_second_return_may_be_absent(self, copy: Path, frame: Frame) -> None:
-        for part in ("values", "shape"):
-            edit(copy, "lidar", with_column("lidar", f"range_image_return2.{part}", [None] * 10))
-        first = open_dataset(NAME, copy).frame(1)
-        np.testing.assert_array_equal(first.points, frame.points[frame.channels["return"] == 1])
-
-    def test_a_velocity_that_is_no_number_leaves_the_stated_pose(self, copy: Path) -> None:
-        change_value(copy, "camera_image", "velocity.linear_velocity.x", 5, np.nan)
-        camera = open_dataset(NAME, copy).frame(1).cameras[0]
-        segment = Segment(copy / FOLDER, written.CONTEXT)
-        stated = np.array(column(copy, "camera_image", "pose.transform")[5]).reshape(4, 4)
-        mounted = written.camera_to_vehicle("FRONT")
-        to_camera = geometry.invert(stated @ mounted) @ segment.vehicle_pose(TIMES[1])
-        np.testing.assert_allclose(camera.lidar_to_camera[2], to_camera[0], atol=1e-9)  # z looks along Waymo's x
-
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(data=st.data())
-    def test_bytes_changed_anywhere_give_a_frame_or_a_named_error(self, plain: Path, data: st.DataObject) -> None:
-        """Uncompressed and without checksums, so that damage reaches the values."""
-        path = file_of(plain, data.draw(st.sampled_from(list(COMPONENTS))))
-        whole = path.read_bytes()
-        damaged = bytearray(whole)
-        footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-        for place in data.draw(
-            st.lists(st.integers(0, footer) | st.integers(0, len(whole) - 1), min_size=1, max_size=5)
-        ):
-            damaged[place] = data.draw(st.integers(0, 255))
-        path.write_bytes(damaged)
-        error = None
-        try:
-            with np.errstate(all="ignore"):
-                read_all(plain)
-        except DataError as caught:
-            error = caught
-        finally:
-            path.write_bytes(whole)
-        if error is not None:
-            assert str(plain) in error.message
-            assert error.hint
