@@ -13,13 +13,14 @@ demo: install
 test: install $(VENV)/.browser lint
 	$(BIN)/python -m pytest
 
-# docs/results.md anew: runs what is missing of its studies (about three hours on two cores), then writes their tables.
+# docs/results.md anew: runs what is missing of its studies (about four hours on two cores), then writes their tables.
 # Folders of real data by XMODAL_ROOT_KITTI_RAW and XMODAL_ROOT_KITTI_OBJECT; what is known of a study stays without them.
 results: export XMODAL_ROOT_SAMPLE := build/drive
 results: install
 	$(BIN)/xmodal data sample --scenes 12 --frames 20 --out build/drive
-	for study in segmentation_cpu segmentation_long_cpu ablation_segmentation_cpu detection_cpu \
-	ablation_detection_cpu $${XMODAL_ROOT_KITTI_RAW:+kitti_cpu}; do $(BIN)/xmodal study run $$study --jobs 2 --out build/studies && \
+	for study in segmentation_cpu segmentation_long_cpu probe_segmentation_cpu ablation_segmentation_cpu \
+	ablation_probe_cpu detection_cpu ablation_detection_cpu $${XMODAL_ROOT_KITTI_RAW:+kitti_cpu}; do \
+	$(BIN)/xmodal study run $$study --jobs 2 --out build/studies && \
 	$(BIN)/xmodal study report $$study --out build/studies --into docs/results.md || exit 1; done
 
 lint: install
