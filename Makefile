@@ -19,7 +19,7 @@ results: export XMODAL_ROOT_SAMPLE := build/drive
 results: install
 	$(BIN)/xmodal data sample --scenes 12 --frames 20 --out build/drive
 	for study in segmentation_cpu segmentation_long_cpu probe_segmentation_cpu ablation_segmentation_cpu \
-	ablation_probe_cpu detection_cpu ablation_detection_cpu $${XMODAL_ROOT_KITTI_RAW:+kitti_cpu}; do \
+	ablation_probe_cpu detection_cpu probe_detection_cpu ablation_detection_cpu $${XMODAL_ROOT_KITTI_RAW:+kitti_cpu}; do \
 	$(BIN)/xmodal study run $$study --jobs 2 --out build/studies && \
 	$(BIN)/xmodal study report $$study --out build/studies --into docs/results.md || exit 1; done
 
