@@ -79,7 +79,7 @@ class Table:
         first: the same after the first epoch of fine-tuning.
         baseline: the row that others are compared with; empty: none.
         missing: how many jobs are not done.
-        revisions: of the code that the figures come from.
+        revisions: of the code of all jobs that are done.
     """
 
     title: str
@@ -165,22 +165,22 @@ def tabulate(study: Study, folder: Path, metric: str = "") -> Table:
     """
     done: dict[tuple[str, int], dict[int, Mapping[str, Any]]] = {}
     wanted: dict[tuple[str, int], int] = {}
-    revisions: set[str] = set()
     for cell in study.cells():
         key = (cell.arm, study.points.index(cell.point))
         wanted[key] = wanted.get(key, 0) + 1
         found = done.setdefault(key, {})
         place = Place(folder, cell.job)
         if place.state() == "done":
-            kept = place.result()
-            found[cell.seed] = kept["result"]
-            revisions.add(str(kept.get("git_revision"))[:10])
+            found[cell.seed] = place.result()["result"]
     results = [result for found in done.values() for result in found.values()]
     if not results:
         raise DataError(f"nothing of study {study.name} is done in {folder}", "run it: xmodal study run")
     rules = dict(_rules(results))
     shown = metric or study.config.metric or next(iter(results[0]["metrics"]))
-    unfinished = sum(Place(folder, job).state() != "done" for job in study.jobs())
+    places = [Place(folder, job) for job in study.jobs()]
+    finished = [place for place in places if place.state() == "done"]
+    # Of pre-training too: it may be older than the fine-tuning whose figures are shown.
+    revisions = {str(place.result().get("git_revision"))[:10] for place in finished}
     return Table(
         title=study.config.title,
         metric=shown,
@@ -192,7 +192,7 @@ def tabulate(study: Study, folder: Path, metric: str = "") -> Table:
         figures={key: Figure(_values(found, "metrics", shown), wanted[key]) for key, found in done.items()},
         first={key: Figure(_values(found, "metrics_first_epoch", shown), wanted[key]) for key, found in done.items()},
         baseline=study.config.baseline,
-        missing=unfinished,
+        missing=len(places) - len(finished),
         revisions=tuple(sorted(revisions)),
     )
 

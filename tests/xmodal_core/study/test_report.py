@@ -22,7 +22,7 @@ def finished(tmp_path: Path) -> Path:
         place = Place(folder, job).path
         place.mkdir(parents=True)
         said = {"contrastive_accuracy": 0.5 + seed / 10, "alignment": None, "loss_last": 2.0}
-        (place / RESULT).write_text(json.dumps({"seconds": 61.0, "result": said}))
+        (place / RESULT).write_text(json.dumps({"git_revision": "0123456789abc", "seconds": 61.0, "result": said}))
     return folder
 
 

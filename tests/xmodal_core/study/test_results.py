@@ -73,6 +73,17 @@ def test_means_and_deviations_are_over_seeds(tmp_path):
     assert table.gain("scratch", 1) is None
     assert table.missing == 3  # the pre-training runs
     assert table.revisions == ("0123456789",)
+
+
+def test_the_revision_of_pre_training_is_told_too(tmp_path):
+    fill(tmp_path)
+    place = next(tmp_path / job.name for job in STUDY.jobs() if job.verb == "pretrain")
+    place.mkdir(parents=True)
+    kept = {"git_revision": "fedcba9876543", "seconds": 1.0, "result": {}}
+    (place / RESULT).write_text(json.dumps(kept))
+    table = tabulate(STUDY, tmp_path)
+    assert table.missing == 2
+    assert table.revisions == ("0123456789", "fedcba9876")
     rows = table.as_json()["rows"]
     assert len(rows) == 4
     assert rows[2]["settings"] == {"finetune.labels.frames": 1}
